@@ -1,0 +1,53 @@
+# Each target makes .venv and builds the compiled core first, as far as they are not there yet.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORE := $(wildcard ext/*.pyx ext/*.pxd ext/*.h) setup.py pyproject.toml
+
+.PHONY: help build test check format demo record bench clean lock
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tapehead needs Python 3.11 or newer, was " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	touch $@
+
+$(VENV)/.built: $(VENV)/.installed $(CORE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+build: $(VENV)/.built  ## make .venv and compile the core in place
+
+demo: build  ## simulator -> capture -> spool -> embedded ClickHouse, then a report; needs no network, key or database
+	$(BIN)/tapehead demo
+
+test: build  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: build  ## format, lint, types, stubs: everything but the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m tests.support.stubs
+
+format: build  ## rewrite the sources in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: build  ## every benchmark, one after the other
+	$(BIN)/python -m benchmarks book
+	$(BIN)/python -m benchmarks wire
+	$(BIN)/python -m benchmarks load
+
+record: build  ## record BTCUSDT (linear) from mainnet into ./data until Ctrl-C
+	$(BIN)/tapehead record --category linear BTCUSDT --data data
+
+lock:  ## compute requirements.txt anew from pyproject.toml
+	$(PYTHON) -m pip install --quiet uv
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate --no-header --quiet --output-file requirements.txt pyproject.toml
+
+clean:  ## remove what was built (keeps .venv)
+	rm -rf build *.egg-info ext/*.c ext/*.so ext/*.html $(VENV)/.built

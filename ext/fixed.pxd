@@ -1,0 +1,17 @@
+from libc.stdint cimport int64_t
+
+cpdef enum FixedLimit:
+    DIGITS_MAX = 18
+
+cdef enum ParseError:
+    PARSE_OK = 0
+    PARSE_EMPTY = 1
+    PARSE_SYNTAX = 2
+    PARSE_DIGITS = 3
+    PARSE_SCALE = 4
+
+cdef int64_t[19] POW10
+
+cdef int parse_text(const char* text, Py_ssize_t size, int64_t* mantissa, int* scale) noexcept nogil
+cdef int rescale_mantissa(int64_t* mantissa, int scale, int target) noexcept nogil
+cdef object to_decimal(int64_t mantissa, int scale)
