@@ -6,6 +6,19 @@ cpdef enum BookState:
     STALE = 2
 
 
+cdef enum Fit:
+    FIT_SAME = 0      # the change is at the book's scales
+    FIT_WIDENED = 1   # the book's scales grew
+    FIT_OVERFLOW = 2  # some number would exceed 18 digits; book and change are as before
+
+
+cdef enum Violation:
+    CROSSED = 1
+    LOCKED = 2
+    TOO_DEEP = 4
+    NEGATIVE_PRICE = 8
+
+
 cdef struct Ladder:
     # One side, sorted so that the best price is the last entry. Keys are price mantissas for bids and
     # negated price mantissas for asks: both sides then ascend towards their best.
@@ -17,8 +30,8 @@ cdef struct Ladder:
 
 
 cdef struct Levels:
-    # One side of a decoded message, in the order sent. A number is mantissa / 10**scale; scales stand per number
-    # until `BookChange.normalise` has brought all of them to one.
+    # One side of a decoded message, in the order sent. The scale arrays are the decimals as spelled; until
+    # `BookChange.normalise` has brought all numbers to common scales they are also the mantissas' own.
     int64_t* prices
     int64_t* sizes
     uint8_t* price_scales
@@ -29,20 +42,22 @@ cdef struct Levels:
 
 cdef class BookChange:
     cdef:
-        Levels bids
-        Levels asks
+        Levels bid_levels
+        Levels ask_levels
         readonly bint is_snapshot
         readonly int64_t update_id
         readonly int64_t seq
         readonly int64_t ts_ms
         readonly int64_t cts_ms
-        # The scale common to all prices (sizes) after `normalise`; before it the largest scale seen.
+        # The scale common to all prices (sizes) once normalised; before that the largest one spelled.
         readonly int price_scale
         readonly int size_scale
+        bint is_normalised
 
     cdef void clear(self) noexcept
     cdef int reserve(self, Levels* side, Py_ssize_t count) except -1
     cdef int normalise(self, int price_scale, int size_scale) noexcept nogil
+    cdef list _side(self, const Levels* side)
 
 
 cdef class OrderBook:
@@ -66,9 +81,17 @@ cdef class OrderBook:
         readonly BookChange change
         Ladder _bids
         Ladder _asks
+        int _base_price_scale
+        int _base_size_scale
 
+    cdef Fit fit(self, BookChange change) noexcept nogil
+    cdef bint _can_widen(self, int price_scale, int size_scale) noexcept nogil
+    cdef void _widen(self, int price_scale, int size_scale) noexcept nogil
+    cdef int _take(
+        self, bint is_snapshot, bids, asks, int64_t update_id, int64_t seq, int64_t ts_ms, int64_t cts_ms
+    ) except -1
+    cdef list _side(self, const Ladder* ladder, int sign, Py_ssize_t count)
     cdef int apply(self, BookChange change) except -1
-    cdef int widen(self, int price_scale, int size_scale) except -1
-    cdef void set_state(self, BookState state) noexcept
-    cdef int violated(self, int allowed) noexcept nogil
+    cdef bint contains(self, BookChange change) noexcept nogil
+    cdef int violations(self) noexcept nogil
     cpdef uint32_t checksum(self, Py_ssize_t depth=*)

@@ -11,6 +11,8 @@ cdef enum ParseError:
     PARSE_SCALE = 4
 
 cdef int64_t[19] POW10
+# The largest mantissa that stays within 18 digits when multiplied by POW10[i].
+cdef int64_t[19] ROOM10
 
 cdef int parse_text(const char* text, Py_ssize_t size, int64_t* mantissa, int* scale) noexcept nogil
 cdef int rescale_mantissa(int64_t* mantissa, int scale, int target) noexcept nogil
