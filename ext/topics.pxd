@@ -1,0 +1,48 @@
+from libc.stdint cimport int64_t, uint64_t
+
+from ext.book cimport OrderBook
+from ext.listener cimport Gap
+
+
+cdef enum TopicKind:
+    TOPIC_BOOK = 0
+    TOPIC_TICKER = 1
+    TOPIC_STREAM = 2   # trades, klines, liquidations: nothing to lose but what passes by
+
+
+cdef class Topic:
+    cdef:
+        readonly str name
+        readonly str symbol
+        readonly str interval
+        TopicKind kind
+        OrderBook book
+        dict fields          # merged ticker fields, None until a snapshot
+        Gap gap              # the open one, or None
+        int leg
+        bint removed
+        bint is_strict
+        int64_t last_recv_ns
+        # Best levels at the last on_bbo: bid price, bid size, ask price, ask size, at the scales of then.
+        int64_t[4] bbo
+        int bbo_price_scale
+        int bbo_size_scale
+        bytes _key
+
+
+cdef struct Slot:
+    uint64_t hash
+    const char* key
+    Py_ssize_t size
+    void* topic
+
+
+cdef class TopicTable:
+    cdef:
+        dict by_name
+        Slot* _slots
+        size_t _mask
+
+    cdef Topic find(self, const char* name, Py_ssize_t size)
+    cdef int add(self, Topic topic) except -1
+    cdef int _grow(self) except -1

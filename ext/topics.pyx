@@ -1,0 +1,103 @@
+"""The topics of one dispatcher and what each needs to remember, found by the bytes of a frame's topic."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from libc.string cimport memcmp, memcpy
+
+cdef enum:
+    SLOTS_MIN = 64
+
+
+cdef inline uint64_t _hash(const char* text, Py_ssize_t size) noexcept nogil:
+    """Eight bytes a step; symbols are short and not chosen by an adversary who gains from collisions."""
+    cdef:
+        uint64_t value = <uint64_t>size * 0x9E3779B97F4A7C15ULL
+        uint64_t word
+
+    while size >= 8:
+        memcpy(&word, text, 8)
+        value = (value ^ word) * 0xFF51AFD7ED558CCDULL
+        value ^= value >> 32
+        text += 8
+        size -= 8
+    if size:
+        word = 0
+        memcpy(&word, text, size)
+        value = (value ^ word) * 0xFF51AFD7ED558CCDULL
+        value ^= value >> 32
+    return value
+
+
+cdef class Topic:
+    """State of one subscribed topic; owned by the dispatcher."""
+
+    def __init__(self, str name, str symbol, str interval=""):
+        self.name = name
+        self.symbol = symbol
+        self.interval = interval
+        self._key = name.encode()
+        self.is_strict = True
+        self.kind = TOPIC_STREAM
+
+
+cdef class TopicTable:
+    """An open-addressing hash table, topic bytes to Topic, that makes no Python object to look one up."""
+
+    def __cinit__(self):
+        self.by_name = {}
+        self._mask = SLOTS_MIN - 1
+        self._slots = <Slot*>PyMem_RawCalloc(SLOTS_MIN, sizeof(Slot))
+        if self._slots == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        PyMem_RawFree(self._slots)
+
+    cdef Topic find(self, const char* name, Py_ssize_t size):
+        cdef:
+            uint64_t value = _hash(name, size)
+            size_t at = value & self._mask
+            Slot* slot
+
+        while True:
+            slot = &self._slots[at]
+            if slot.topic == NULL:
+                return None
+            if slot.hash == value and slot.size == size and memcmp(slot.key, name, size) == 0:
+                return <Topic>slot.topic
+            at = (at + 1) & self._mask
+
+    cdef int add(self, Topic topic) except -1:
+        """Keep a topic that is not there yet."""
+        self.by_name[topic.name] = topic
+        if 2 * <size_t>len(self.by_name) > self._mask:
+            return self._grow()
+        _place(self._slots, self._mask, topic)
+        return 0
+
+    cdef int _grow(self) except -1:
+        cdef:
+            size_t mask = 2 * self._mask + 1
+            Slot* slots = <Slot*>PyMem_RawCalloc(mask + 1, sizeof(Slot))
+            Topic topic
+
+        if slots == NULL:
+            raise MemoryError()
+        for topic in self.by_name.values():
+            _place(slots, mask, topic)
+        PyMem_RawFree(self._slots)
+        self._slots = slots
+        self._mask = mask
+        return 0
+
+
+cdef void _place(Slot* slots, size_t mask, Topic topic) noexcept:
+    cdef:
+        const char* key = PyBytes_AS_STRING(topic._key)
+        Py_ssize_t size = PyBytes_GET_SIZE(topic._key)
+        uint64_t value = _hash(key, size)
+        size_t at = value & mask
+
+    while slots[at].topic != NULL:
+        at = (at + 1) & mask
+    slots[at] = Slot(hash=value, key=key, size=size, topic=<void*>topic)
