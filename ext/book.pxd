@@ -52,10 +52,19 @@ cdef class BookChange:
         # The scale common to all prices (sizes) once normalised; before that the largest one spelled.
         readonly int price_scale
         readonly int size_scale
+        int price_scale_min
+        int size_scale_min
         bint is_normalised
 
     cdef void clear(self) noexcept
     cdef int reserve(self, Levels* side, Py_ssize_t count) except -1
+    cdef inline void note_scales(self, int price_min, int price_max, int size_min, int size_max) noexcept nogil:
+        """Levels with these scales were added."""
+        self.price_scale = max(self.price_scale, price_max)
+        self.size_scale = max(self.size_scale, size_max)
+        self.price_scale_min = min(self.price_scale_min, price_min)
+        self.size_scale_min = min(self.size_scale_min, size_min)
+
     cdef int normalise(self, int price_scale, int size_scale) noexcept nogil
     cdef list _side(self, const Levels* side)
 

@@ -21,30 +21,36 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.buffer cimport PyBUF_READ
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from ext.book cimport BookChange, Levels
-from ext.fixed cimport DIGITS_MAX, PARSE_OK, parse_text
+from ext.fixed cimport DIGITS_MAX, PARSE_OK, POW10, parse_text
 
 cdef enum:
     DEPTH_MAX = 1000
     TRADES_CAPACITY_MIN = 64
     FRAME_BYTES_MIN = 2
+    PAIR_BYTES_MAX = 64   # of the usual spelling, with what reading eight bytes at a time may touch
 
-# Bits of keys seen: a key that comes twice is orjson's to judge.
+# Bits of the keys that have a meaning. A key that comes twice is orjson's to judge.
 cdef enum:
-    SEEN_TOPIC = 1
-    SEEN_TYPE = 2
-    SEEN_TS = 4
-    SEEN_CTS = 8
-    SEEN_DATA = 16
-    SEEN_SYMBOL = 32
-    SEEN_BIDS = 64
-    SEEN_ASKS = 128
-    SEEN_U = 256
-    SEEN_SEQ = 512
-    SEEN_BOOK = SEEN_SYMBOL | SEEN_BIDS | SEEN_ASKS | SEEN_U
+    KEY_UNKNOWN = 0
+    KEY_END = -1      # the object ended instead
+    KEY_TOPIC = 1
+    KEY_TYPE = 2
+    KEY_TS = 4
+    KEY_CTS = 8
+    KEY_DATA = 16
+    ENVELOPE_NEEDS = KEY_TOPIC | KEY_TYPE | KEY_TS | KEY_DATA
+
+cdef enum:
+    BOOK_SYMBOL = 1
+    BOOK_BIDS = 2
+    BOOK_ASKS = 4
+    BOOK_UPDATE_ID = 8
+    BOOK_SEQ = 16
+    BOOK_NEEDS = BOOK_SYMBOL | BOOK_BIDS | BOOK_ASKS | BOOK_UPDATE_ID
 
 cdef enum:
     TRADE_TIME = 1
@@ -59,14 +65,90 @@ cdef enum:
     TRADE_SEQ = 512
     TRADE_NEEDS = TRADE_TIME | TRADE_SYMBOL | TRADE_SIDE | TRADE_SIZE | TRADE_PRICE | TRADE_ID
 
+cdef enum:
+    ENVELOPE_KEYS = 5
+    BOOK_KEYS = 5
+    TRADE_KEYS = 10
+
+cdef struct Key:
+    # A key as it usually stands, `"name":`, as the first bytes of a word.
+    uint64_t word
+    uint64_t mask
+    int size
+    int bit
+
+cdef Key[ENVELOPE_KEYS] _ENVELOPE
+cdef Key[BOOK_KEYS] _BOOK
+cdef Key[TRADE_KEYS] _TRADE
+
+
+cdef void _set_keys(Key* keys, dict bits) except *:
+    cdef bytes spelled
+    for index, (name, bit) in enumerate(bits.items()):
+        spelled = b'"%s":' % name.encode()
+        if len(spelled) > 8:
+            raise ValueError(f"key {name!r} does not fit into a word")
+        keys[<int>index].size = len(spelled)
+        keys[<int>index].bit = bit
+        memcpy(&keys[<int>index].word, PyBytes_AS_STRING(spelled.ljust(8, b"\0")), 8)
+        memcpy(&keys[<int>index].mask, PyBytes_AS_STRING((b"\xff" * len(spelled)).ljust(8, b"\0")), 8)
+
+
+_set_keys(_ENVELOPE, {"topic": KEY_TOPIC, "type": KEY_TYPE, "ts": KEY_TS, "data": KEY_DATA, "cts": KEY_CTS})
+_set_keys(_BOOK, {"s": BOOK_SYMBOL, "b": BOOK_BIDS, "a": BOOK_ASKS, "u": BOOK_UPDATE_ID, "seq": BOOK_SEQ})
+_set_keys(
+    _TRADE,
+    {
+        "T": TRADE_TIME,
+        "s": TRADE_SYMBOL,
+        "S": TRADE_SIDE,
+        "v": TRADE_SIZE,
+        "p": TRADE_PRICE,
+        "L": TRADE_DIRECTION,
+        "i": TRADE_ID,
+        "BT": TRADE_BLOCK,
+        "RPI": TRADE_RPI,
+        "seq": TRADE_SEQ,
+    },
+)
+
+# Characters that a string of the usual spelling may hold: printable ASCII but the quote, the backslash and "}".
+cdef bint[256] _PLAIN
+_PLAIN[:] = [0x20 <= code <= 0x7E and chr(code) not in '"\\}' for code in range(256)]
+
 cdef dict _TICK_DIRECTIONS = {"PlusTick": 1, "ZeroPlusTick": 2, "MinusTick": 3, "ZeroMinusTick": 4}
 cdef int64_t _INT64_MAX = 0x7FFFFFFFFFFFFFFF
+
+
+cdef extern from *:
+    int trailing_zeros "__builtin_ctz"(unsigned int) nogil
+
+cdef extern from "scan.h":
+    void scan_sixteen(const char* text, uint32_t* quotes, uint32_t* points, uint32_t* digits) nogil
 
 
 # --- scanning ------------------------------------------------------------------------------------------------------
 # The caller guarantees that the frame's last byte is "}". No loop below passes a "}" but where it ends an object, so
 # only there the end of the frame is checked.
 # NULL means: not the plain spelling.
+
+cdef inline uint64_t _word(const char* at) noexcept nogil:
+    """The next eight bytes; the caller knows that they are there."""
+    cdef uint64_t word
+    memcpy(&word, at, 8)
+    return word
+
+
+cdef inline uint64_t _eight_digits(uint64_t word, int count) noexcept nogil:
+    """The number that the first `count` (1 to 8) of eight characters make, all of them digits."""
+    cdef uint64_t digits = (word ^ 0x3030303030303030ULL) << (64 - 8 * count)
+    # Neighbours are combined: digits to pairs, fours, eight.
+    digits = digits * 10 + (digits >> 8)
+    return (
+        (digits & 0x000000FF000000FFULL) * 0x000F424000000064ULL
+        + ((digits >> 16) & 0x000000FF000000FFULL) * 0x0000271000000001ULL
+    ) >> 32
+
 
 cdef inline const char* _skip_space(const char* at) noexcept nogil:
     while at[0] == c" " or at[0] == c"\n" or at[0] == c"\r" or at[0] == c"\t":
@@ -89,42 +171,44 @@ cdef inline const char* _read_string(const char* at, const char** text, Py_ssize
     if at == NULL:
         return NULL
     text[0] = at
-    while at[0] != c'"':
-        if at[0] < 0x20 or at[0] > 0x7E or at[0] == c"\\" or at[0] == c"}":
-            return NULL
+    while _PLAIN[<uint8_t>at[0]]:
         at += 1
+    if at[0] != c'"':
+        return NULL
     size[0] = at - text[0]
     return at + 1
 
 
-cdef inline const char* _read_integer(const char* at, int64_t* value) noexcept nogil:
+cdef inline const char* _read_integer(const char* at, const char* end, int64_t* value) noexcept nogil:
     """A JSON integer of 1 to 18 digits, without sign."""
     cdef:
         const char* start
-        int64_t result
+        uint32_t quotes, points, digits
+        int count
 
     at = _skip_space(at)
     start = at
-    result = at[0] - c"0"
-    if result < 0 or result > 9:
+    value[0] = 0
+    if end - at >= 24:
+        scan_sixteen(at, &quotes, &points, &digits)
+        count = trailing_zeros(~digits | 0x10000)
+        if count:
+            value[0] = <int64_t>_eight_digits(_word(at), min(count, 8))
+        if count > 8:
+            value[0] = value[0] * POW10[count - 8] + <int64_t>_eight_digits(_word(at + 8), count - 8)
+        at += count
+    # What is longer than that, or too near to the end.
+    while c"0" <= at[0] <= c"9" and at - start <= DIGITS_MAX:
+        value[0] = <int64_t>(<uint64_t>value[0] * 10 + <uint64_t>(at[0] - c"0"))
+        at += 1
+    if at == start or at - start > DIGITS_MAX or (start[0] == c"0" and at - start > 1):
         return NULL
-    at += 1
-    if result == 0:
-        if c"0" <= at[0] <= c"9":
-            return NULL
-    else:
-        while c"0" <= at[0] <= c"9":
-            result = result * 10 + (at[0] - c"0")
-            at += 1
-            if at - start > DIGITS_MAX:
-                return NULL
     if at[0] == c"." or (at[0] | 0x20) == c"e":
         return NULL
-    value[0] = result
     return at
 
 
-cdef inline const char* _read_decimal(const char* at, int64_t* mantissa, uint8_t* scale) noexcept nogil:
+cdef inline const char* _read_decimal(const char* at, int64_t* mantissa, int* scale) noexcept nogil:
     """A quoted decimal in plain digits, at most 18 of them in all; at stands before the opening quote."""
     cdef:
         bint negative = False
@@ -154,11 +238,82 @@ cdef inline const char* _read_decimal(const char* at, int64_t* mantissa, uint8_t
             at += 1
         if at == point or at - start > DIGITS_MAX + 1:
             return NULL
-        scale[0] = <uint8_t>(at - point)
+        scale[0] = <int>(at - point)
     if at[0] != c'"':
         return NULL
     mantissa[0] = -<int64_t>value if negative else <int64_t>value
     return at + 1
+
+
+cdef inline const char* _read_digits(const char* at, int64_t* mantissa, int* scale) noexcept nogil:
+    """The usual decimal: up to eight digits, then perhaps a point and up to eight more; ends at the closing quote.
+
+    Reads up to 24 bytes. NULL at anything else, a sign included. Where the number ends is known before what it is, and
+    whether it has a point is computed, not branched on: deletes ("0") stand between sizes with fractions in no
+    predictable order.
+    """
+    cdef:
+        uint32_t quotes, points, digits, point, end
+        uint64_t whole_mask
+        int size, whole, decimals
+
+    scan_sixteen(at, &quotes, &points, &digits)
+    end = quotes & -quotes
+    point = points & -points & (end - 1)
+    digits &= end - 1
+    # There is an end; all before it but one point is digits; the first and the last are.
+    if end == 0 or digits ^ point != end - 1 or not digits & 1 or not (digits << 1) & end:
+        return NULL
+    size = trailing_zeros(end)
+    whole = trailing_zeros(point | end)
+    decimals = size - whole - (point != 0)
+    if whole > 8 or decimals > 8:
+        return NULL
+    if whole + decimals <= 8:
+        whole_mask = <uint64_t>-1 >> (64 - 8 * whole)
+        mantissa[0] = <int64_t>_eight_digits(
+            (_word(at) & whole_mask) | (_word(at + 1) & ~whole_mask), whole + decimals
+        )
+    else:
+        mantissa[0] = <int64_t>(
+            _eight_digits(_word(at), whole) * <uint64_t>POW10[decimals]
+            + _eight_digits(_word(at + whole + 1), decimals)
+        )
+    scale[0] = decimals
+    return at + size
+
+
+cdef inline const char* _read_pair(
+    const char* at, const char* end, int64_t* price, int* price_scale, int64_t* size, int* size_scale
+) noexcept nogil:
+    """A ["price","size"] pair; ends past its bracket."""
+    cdef const char* next
+    if end - at >= PAIR_BYTES_MAX and at[0] == c"[" and at[1] == c'"':
+        next = _read_digits(at + 2, price, price_scale)
+        if next != NULL and next[1] == c"," and next[2] == c'"':
+            next = _read_digits(next + 3, size, size_scale)
+            if next != NULL and next[1] == c"]":
+                return next + 2
+    return _read_any_pair(at, price, price_scale, size, size_scale)
+
+
+cdef const char* _read_any_pair(
+    const char* at, int64_t* price, int* price_scale, int64_t* size, int* size_scale
+) noexcept nogil:
+    """The same, with white space, signs and long numbers; a negative size is refused."""
+    at = _after(at, c"[")
+    if at == NULL:
+        return NULL
+    at = _read_decimal(at, price, price_scale)
+    if at == NULL:
+        return NULL
+    at = _after(at, c",")
+    if at == NULL:
+        return NULL
+    at = _read_decimal(at, size, size_scale)
+    if at == NULL or size[0] < 0:
+        return NULL
+    return _after(at, c"]")
 
 
 cdef inline const char* _read_boolean(const char* at, bint* value) noexcept nogil:
@@ -172,7 +327,7 @@ cdef inline const char* _read_boolean(const char* at, bint* value) noexcept nogi
     return NULL
 
 
-cdef const char* _skip_scalar(const char* at) noexcept nogil:
+cdef const char* _skip_scalar(const char* at, const char* end) noexcept nogil:
     """The value of an unknown key: a plain string, a short integer, true, false or null."""
     cdef:
         const char* text
@@ -184,7 +339,7 @@ cdef const char* _skip_scalar(const char* at) noexcept nogil:
     if at[0] == c'"':
         return _read_string(at, &text, &size)
     if c"0" <= at[0] <= c"9":
-        return _read_integer(at, &integer)
+        return _read_integer(at, end, &integer)
     if at[0] == c"n":
         if at[1] == c"u" and at[2] == c"l" and at[3] == c"l":
             return at + 4
@@ -192,19 +347,49 @@ cdef const char* _skip_scalar(const char* at) noexcept nogil:
     return _read_boolean(at, &boolean)
 
 
-cdef inline const char* _next_key(const char* at, bint first, const char** key, Py_ssize_t* size) noexcept nogil:
-    """Past the comma (but the first time), the key and its colon. At the end of the object: past the brace, size -1."""
+cdef inline const char* _read_key(
+    const char* at, const char* end, bint first, const Key* keys, int count, int* bit
+) noexcept nogil:
+    """Past the comma (but the first time), a key and its colon; or past the brace that ends the object.
+
+    *bit becomes the key's, KEY_UNKNOWN or KEY_END.
+    """
+    cdef:
+        int index
+        uint64_t word
+
+    if end - at > 8 and (first or at[0] == c","):
+        word = _word(at if first else at + 1)
+        for index in range(count):
+            if word & keys[index].mask == keys[index].word:
+                bit[0] = keys[index].bit
+                return at + keys[index].size + (0 if first else 1)
+    return _read_any_key(at, first, keys, count, bit)
+
+
+cdef const char* _read_any_key(const char* at, bint first, const Key* keys, int count, int* bit) noexcept nogil:
+    """The same, with white space and unknown keys."""
+    cdef:
+        const char* name
+        Py_ssize_t size
+        int index
+
     at = _skip_space(at)
     if at[0] == c"}":
-        size[0] = -1
+        bit[0] = KEY_END
         return at + 1
     if not first:
         if at[0] != c",":
             return NULL
         at += 1
-    at = _read_string(at, key, size)
+    at = _read_string(at, &name, &size)
     if at == NULL:
         return NULL
+    bit[0] = KEY_UNKNOWN
+    for index in range(count):
+        # The name stands between the quotes of the word.
+        if size == keys[index].size - 3 and memcmp(name, <const char*>&keys[index].word + 1, size) == 0:
+            bit[0] = keys[index].bit
     return _after(at, c":")
 
 
@@ -259,7 +444,6 @@ cdef class Decoder:
     cdef FrameKind decode(self, const char* frame, Py_ssize_t size) except *:
         """Decode one frame; MALFORMED (never an exception) for anything that is not a proper one."""
         cdef FrameKind kind = MALFORMED
-        self.message = self.data = self.symbols = None
         if size >= FRAME_BYTES_MIN and frame[0] == c"{" and frame[size - 1] == c"}":
             kind = self._decode_fast(frame, size)
         if kind == MALFORMED:
@@ -271,28 +455,26 @@ cdef class Decoder:
     cdef FrameKind _decode_fast(self, const char* frame, Py_ssize_t size) except *:
         cdef:
             const char* at = frame + 1
-            const char* key
+            const char* end = frame + size
             const char* text
             const char* symbol = NULL
-            Py_ssize_t key_size, text_size
+            Py_ssize_t text_size
             Py_ssize_t symbol_size = 0
             Py_ssize_t offset = 0
             int64_t ts_ms = 0
             int64_t cts_ms = 0
             int seen = 0
+            int key
             bint is_book = False
-            bint is_trades = False
             bint is_snapshot = False
 
-        self._end = frame + size
+        self._end = end
         while True:
-            at = _next_key(at, not seen and at == frame + 1, &key, &key_size)
-            if at == NULL:
-                return MALFORMED
-            if key_size < 0:
+            at = _read_key(at, end, at == frame + 1, _ENVELOPE, ENVELOPE_KEYS, &key)
+            if at == NULL or key == KEY_END or seen & key:
                 break
-            if _equals(key, key_size, b"topic", 5) and not seen & SEEN_TOPIC:
-                seen |= SEEN_TOPIC
+            seen |= key
+            if key == KEY_TOPIC:
                 at = _read_string(at, &text, &text_size)
                 if at == NULL:
                     return MALFORMED
@@ -301,40 +483,33 @@ cdef class Decoder:
                     return MALFORMED
                 self.topic = text
                 self.topic_size = text_size
-            elif _equals(key, key_size, b"type", 4) and not seen & SEEN_TYPE:
-                seen |= SEEN_TYPE
+            elif key == KEY_TYPE:
                 at = _read_string(at, &text, &text_size)
                 if at == NULL:
                     return MALFORMED
                 is_snapshot = _equals(text, text_size, b"snapshot", 8)
                 if not is_snapshot and not _equals(text, text_size, b"delta", 5):
                     return MALFORMED
-            elif _equals(key, key_size, b"ts", 2) and not seen & SEEN_TS:
-                seen |= SEEN_TS
-                at = _read_integer(at, &ts_ms)
-            elif _equals(key, key_size, b"cts", 3) and not seen & SEEN_CTS:
-                seen |= SEEN_CTS
-                at = _read_integer(at, &cts_ms)
-            elif _equals(key, key_size, b"data", 4) and not seen & SEEN_DATA:
-                seen |= SEEN_DATA
+            elif key == KEY_TS:
+                at = _read_integer(at, end, &ts_ms)
+            elif key == KEY_CTS:
+                at = _read_integer(at, end, &cts_ms)
+            elif key == KEY_DATA:
                 at = _skip_space(at)
                 if at[0] == c"{":
                     is_book = True
                     at = self._read_book(at + 1, &symbol, &symbol_size)
                 elif at[0] == c"[":
-                    is_trades = True
                     at = self._read_trades(at + 1, &symbol, &symbol_size)
                 else:
                     return MALFORMED
-            elif seen & SEEN_TOPIC == 0 and (key[0] == c"s" or key[0] == c"r" or key[0] == c"a" or key[0] == c"o"):
-                return MALFORMED  # success, ret_msg, req_id, args, op: a control message
+            elif not seen & KEY_TOPIC:
+                return MALFORMED  # most likely a control message
             else:
-                if not _is_unknown_envelope_key(key, key_size):
-                    return MALFORMED
-                at = _skip_scalar(at)
-            if at == NULL or at >= self._end:
+                at = _skip_scalar(at, end)
+            if at == NULL or at >= end:
                 return MALFORMED
-        if at != self._end or not seen & SEEN_TOPIC or not seen & SEEN_TYPE or not seen & SEEN_TS:
+        if at != end or key != KEY_END or seen & ENVELOPE_NEEDS != ENVELOPE_NEEDS:
             return MALFORMED
         if is_book:
             if not offset or not _equals(self.topic + offset, self.topic_size - offset, symbol, symbol_size):
@@ -343,69 +518,58 @@ cdef class Decoder:
             self.change.ts_ms = ts_ms
             self.change.cts_ms = cts_ms
             return BOOK
-        if is_trades:
-            if offset or (
-                self.trade_count and not _equals(self.topic + 12, self.topic_size - 12, symbol, symbol_size)
-            ):
-                return MALFORMED
-            self.ts_ms = ts_ms
-            return TRADES
-        return MALFORMED
+        if offset or (self.trade_count and not _equals(self.topic + 12, self.topic_size - 12, symbol, symbol_size)):
+            return MALFORMED
+        self.ts_ms = ts_ms
+        return TRADES
 
     cdef const char* _read_book(self, const char* at, const char** symbol, Py_ssize_t* symbol_size) except? NULL:
         """The members of a book's data object, past its brace."""
         cdef:
             BookChange change = self.change
-            const char* key
-            Py_ssize_t key_size
-            int64_t integer = 0
+            const char* end = self._end
+            const char* start = at
             int seen = 0
-            bint first = True
+            int key
 
         change.clear()
         while True:
-            at = _next_key(at, first, &key, &key_size)
-            if at == NULL:
-                return NULL
-            if key_size < 0:
-                return at if seen & SEEN_BOOK == SEEN_BOOK else NULL
-            first = False
-            if key_size == 1 and key[0] == c"b" and not seen & SEEN_BIDS:
-                seen |= SEEN_BIDS
+            at = _read_key(at, end, at == start, _BOOK, BOOK_KEYS, &key)
+            if at == NULL or key == KEY_END or seen & key:
+                break
+            seen |= key
+            if key == BOOK_BIDS:
                 at = self._read_levels(at, &change.bid_levels)
-            elif key_size == 1 and key[0] == c"a" and not seen & SEEN_ASKS:
-                seen |= SEEN_ASKS
+            elif key == BOOK_ASKS:
                 at = self._read_levels(at, &change.ask_levels)
-            elif key_size == 1 and key[0] == c"s" and not seen & SEEN_SYMBOL:
-                seen |= SEEN_SYMBOL
+            elif key == BOOK_SYMBOL:
                 at = _read_string(at, symbol, symbol_size)
-            elif key_size == 1 and key[0] == c"u" and not seen & SEEN_U:
-                seen |= SEEN_U
-                at = _read_integer(at, &integer)
-                if at == NULL or integer < 1:
+            elif key == BOOK_UPDATE_ID:
+                at = _read_integer(at, end, &change.update_id)
+                if change.update_id < 1:
                     return NULL
-                change.update_id = integer
-            elif _equals(key, key_size, b"seq", 3) and not seen & SEEN_SEQ:
-                seen |= SEEN_SEQ
-                at = _read_integer(at, &integer)
-                change.seq = integer
-            elif key_size == 1 or key_size == 3:
-                return NULL
+            elif key == BOOK_SEQ:
+                at = _read_integer(at, end, &change.seq)
             else:
-                at = _skip_scalar(at)
+                at = _skip_scalar(at, end)
             if at == NULL:
                 return NULL
+        return at if at != NULL and key == KEY_END and seen & BOOK_NEEDS == BOOK_NEEDS else NULL
 
     cdef const char* _read_levels(self, const char* at, Levels* side) except? NULL:
         """An array of [price, size] pairs."""
         cdef:
-            int64_t* prices
-            int64_t* sizes
-            uint8_t* price_scales
-            uint8_t* size_scales
+            Levels levels = side[0]
+            const char* end = self._end
             Py_ssize_t count = 0
-            uint8_t price_scale = 0
-            uint8_t size_scale = 0
+            int64_t price = 0
+            int64_t size = 0
+            int price_scale = 0
+            int size_scale = 0
+            int price_scale_max = 0
+            int size_scale_max = 0
+            int price_scale_min = DIGITS_MAX
+            int size_scale_min = DIGITS_MAX
 
         at = _after(at, c"[")
         if at == NULL:
@@ -414,36 +578,32 @@ cdef class Decoder:
         if at[0] == c"]":
             return at + 1
         while True:
-            if count == side.capacity:
+            if count == levels.capacity:
                 side.count = count
                 self.change.reserve(side, count + 1)
-            at = _after(at, c"[")
+                levels = side[0]
+            at = _read_pair(at, end, &price, &price_scale, &size, &size_scale)
             if at == NULL:
                 return NULL
-            at = _read_decimal(at, &side.prices[count], &side.price_scales[count])
-            if at == NULL:
-                return NULL
-            at = _after(at, c",")
-            if at == NULL:
-                return NULL
-            at = _read_decimal(at, &side.sizes[count], &side.size_scales[count])
-            if at == NULL or side.sizes[count] < 0:
-                return NULL
-            price_scale = max(price_scale, side.price_scales[count])
-            size_scale = max(size_scale, side.size_scales[count])
+            levels.prices[count] = price
+            levels.sizes[count] = size
+            levels.price_scales[count] = <uint8_t>price_scale
+            levels.size_scales[count] = <uint8_t>size_scale
+            price_scale_max = max(price_scale_max, price_scale)
+            size_scale_max = max(size_scale_max, size_scale)
+            price_scale_min = min(price_scale_min, price_scale)
+            # A zero is the same at every scale.
+            size_scale_min = min(size_scale_min, size_scale if size else <int>DIGITS_MAX)
             count += 1
-            at = _after(at, c"]")
-            if at == NULL:
-                return NULL
-            at = _skip_space(at)
-            if at[0] == c"]":
-                break
             if at[0] != c",":
-                return NULL
+                at = _skip_space(at)
+                if at[0] == c"]":
+                    break
+                if at[0] != c",":
+                    return NULL
             at += 1
         side.count = count
-        self.change.price_scale = max(self.change.price_scale, <int>price_scale)
-        self.change.size_scale = max(self.change.size_scale, <int>size_scale)
+        self.change.note_scales(price_scale_min, price_scale_max, size_scale_min, size_scale_max)
         return at + 1
 
     cdef const char* _read_trades(self, const char* at, const char** symbol, Py_ssize_t* symbol_size) except? NULL:
@@ -453,6 +613,7 @@ cdef class Decoder:
             Py_ssize_t own_size
 
         self.trade_count = 0
+        self.symbols = None
         at = _skip_space(at)
         if at[0] == c"]":
             return at + 1
@@ -480,79 +641,60 @@ cdef class Decoder:
         self, const char* at, TradeFields* trade, const char** symbol, Py_ssize_t* symbol_size
     ) noexcept:
         cdef:
-            const char* key
+            const char* end = self._end
+            const char* start = at
             const char* text
-            Py_ssize_t key_size, text_size
-            uint8_t scale = 0
+            Py_ssize_t text_size
             int seen = 0
-            int bit
-            bint first = True
+            int key
 
         trade.seq = 0
         trade.tick_direction = 0
         trade.is_block = trade.is_rpi = False
         while True:
-            at = _next_key(at, first, &key, &key_size)
-            if at == NULL:
-                return NULL
-            if key_size < 0:
-                return at if seen & TRADE_NEEDS == TRADE_NEEDS else NULL
-            first = False
-            bit = 0
-            if key_size == 1:
-                if key[0] == c"T":
-                    bit = TRADE_TIME
-                    at = _read_integer(at, &trade.time_ms)
-                elif key[0] == c"s":
-                    bit = TRADE_SYMBOL
-                    at = _read_string(at, symbol, symbol_size)
-                elif key[0] == c"S":
-                    bit = TRADE_SIDE
-                    at = _read_string(at, &text, &text_size)
-                    if at == NULL:
-                        return NULL
-                    trade.is_buy = _equals(text, text_size, b"Buy", 3)
-                    if not trade.is_buy and not _equals(text, text_size, b"Sell", 4):
-                        return NULL
-                elif key[0] == c"v":
-                    bit = TRADE_SIZE
-                    at = _read_decimal(at, &trade.size, &scale)
-                    if at == NULL or trade.size < 0:
-                        return NULL
-                    trade.size_scale = scale
-                elif key[0] == c"p":
-                    bit = TRADE_PRICE
-                    at = _read_decimal(at, &trade.price, &scale)
-                    trade.price_scale = scale
-                elif key[0] == c"L":
-                    bit = TRADE_DIRECTION
-                    at = _read_string(at, &text, &text_size)
-                    if at == NULL:
-                        return NULL
-                    trade.tick_direction = _tick_direction(text, text_size)
-                elif key[0] == c"i":
-                    bit = TRADE_ID
-                    at = _read_string(at, &text, &text_size)
-                    if at == NULL or text_size < 1 or text_size > TRADE_ID_BYTES_MAX:
-                        return NULL
-                    memcpy(trade.trade_id, text, text_size)
-                    trade.trade_id_size = <int>text_size
-            elif _equals(key, key_size, b"BT", 2):
-                bit = TRADE_BLOCK
+            at = _read_key(at, end, at == start, _TRADE, TRADE_KEYS, &key)
+            if at == NULL or key == KEY_END or seen & key:
+                break
+            seen |= key
+            if key == TRADE_TIME:
+                at = _read_integer(at, end, &trade.time_ms)
+            elif key == TRADE_SYMBOL:
+                at = _read_string(at, symbol, symbol_size)
+            elif key == TRADE_SIDE:
+                at = _read_string(at, &text, &text_size)
+                if at == NULL:
+                    return NULL
+                trade.is_buy = _equals(text, text_size, b"Buy", 3)
+                if not trade.is_buy and not _equals(text, text_size, b"Sell", 4):
+                    return NULL
+            elif key == TRADE_SIZE:
+                at = _read_decimal(at, &trade.size, &trade.size_scale)
+                if at == NULL or trade.size < 0:
+                    return NULL
+            elif key == TRADE_PRICE:
+                at = _read_decimal(at, &trade.price, &trade.price_scale)
+            elif key == TRADE_DIRECTION:
+                at = _read_string(at, &text, &text_size)
+                if at == NULL:
+                    return NULL
+                trade.tick_direction = _tick_direction(text, text_size)
+            elif key == TRADE_ID:
+                at = _read_string(at, &text, &text_size)
+                if at == NULL or text_size < 1 or text_size > TRADE_ID_BYTES_MAX:
+                    return NULL
+                memcpy(trade.trade_id, text, text_size)
+                trade.trade_id_size = <int>text_size
+            elif key == TRADE_BLOCK:
                 at = _read_boolean(at, &trade.is_block)
-            elif _equals(key, key_size, b"RPI", 3):
-                bit = TRADE_RPI
+            elif key == TRADE_RPI:
                 at = _read_boolean(at, &trade.is_rpi)
-            elif _equals(key, key_size, b"seq", 3):
-                bit = TRADE_SEQ
-                at = _read_integer(at, &trade.seq)
-            if not bit:
-                at = _skip_scalar(at)
-            elif seen & bit:
-                return NULL
-            seen |= bit
+            elif key == TRADE_SEQ:
+                at = _read_integer(at, end, &trade.seq)
+            else:
+                at = _skip_scalar(at, end)
             if at == NULL:
                 return NULL
+        return at if at != NULL and key == KEY_END and seen & TRADE_NEEDS == TRADE_NEEDS else NULL
 
     cdef int _reserve_trades(self, Py_ssize_t count) except -1:
         cdef Py_ssize_t capacity = self._trade_capacity if self._trade_capacity else TRADES_CAPACITY_MIN
@@ -571,7 +713,6 @@ cdef class Decoder:
     # -- through orjson
 
     cdef FrameKind _decode_slow(self, const char* frame, Py_ssize_t size) except *:
-        cdef bytes topic_bytes
         try:
             message = orjson.loads(PyMemoryView_FromMemory(<char*>frame, size, PyBUF_READ))
         except orjson.JSONDecodeError as error:
@@ -679,8 +820,7 @@ cdef class Decoder:
                 raise _Refused(f"size must not be negative, was {level[1]!r}")
             side.price_scales[count] = <uint8_t>price_scale
             side.size_scales[count] = <uint8_t>size_scale
-            change.price_scale = max(change.price_scale, price_scale)
-            change.size_scale = max(change.size_scale, size_scale)
+            change.note_scales(price_scale, price_scale, size_scale, size_scale)
             count += 1
         side.count = count
         return 0
@@ -717,17 +857,6 @@ cdef class Decoder:
             self.trade_count += 1
         self.symbols = symbols if any([own != symbol for own in symbols]) else None
         return 0
-
-
-cdef inline bint _is_unknown_envelope_key(const char* key, Py_ssize_t size) noexcept nogil:
-    """Whether the key is none the envelope gives a meaning to (a known one comes here only when it comes twice)."""
-    return not (
-        _equals(key, size, b"topic", 5)
-        or _equals(key, size, b"type", 4)
-        or _equals(key, size, b"ts", 2)
-        or _equals(key, size, b"cts", 3)
-        or _equals(key, size, b"data", 4)
-    )
 
 
 cdef int64_t _integer(dict fields, str name, int64_t least, object default) except? -1:

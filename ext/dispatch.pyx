@@ -7,6 +7,7 @@ Nothing here depends on time: deadlines live with the session and reach a dispat
 import logging
 from decimal import Decimal, InvalidOperation
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, Py_buffer, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
@@ -111,6 +112,9 @@ cdef class Dispatcher:
         the frame's place in the spool, 0 where nothing is recorded.
         """
         cdef Py_buffer view
+        if type(frame) is bytes:
+            self.feed_raw(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), recv_ns, leg, position)
+            return
         PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)
         try:
             self.feed_raw(<const char*>view.buf, view.len, recv_ns, leg, position)

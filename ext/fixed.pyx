@@ -122,15 +122,6 @@ cdef bint _is_number(const char* text, Py_ssize_t size) noexcept nogil:
     return at == size
 
 
-cdef int rescale_mantissa(int64_t* mantissa, int scale, int target) noexcept nogil:
-    """Bring a mantissa from one scale to a target that is not smaller; -1 when it then exceeds 18 digits."""
-    cdef int more = target - scale
-    if mantissa[0] > ROOM10[more] or mantissa[0] < -ROOM10[more]:
-        return -1
-    mantissa[0] *= POW10[more]
-    return 0
-
-
 cdef object to_decimal(int64_t mantissa, int scale):
     cdef object number = Decimal(mantissa)
     return number.scaleb(-scale, _EXACT) if scale else number

@@ -1,0 +1,40 @@
+/* Sixteen characters at a time: which of them are quotes, points, digits. Bit i stands for character i. */
+#ifndef TAPEHEAD_SCAN_H
+#define TAPEHEAD_SCAN_H
+
+#include <stdint.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "tapehead reads words of text as little-endian numbers; this machine is big-endian"
+#endif
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+
+static inline void scan_sixteen(const char *text, uint32_t *quotes, uint32_t *points, uint32_t *digits)
+{
+    const __m128i characters = _mm_loadu_si128((const __m128i *)text);
+    const __m128i values = _mm_sub_epi8(characters, _mm_set1_epi8('0'));
+    *quotes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8('"')));
+    *points = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8('.')));
+    *digits = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values));
+}
+
+#else
+
+static inline void scan_sixteen(const char *text, uint32_t *quotes, uint32_t *points, uint32_t *digits)
+{
+    uint32_t found_quotes = 0, found_points = 0, found_digits = 0;
+    for (int index = 0; index < 16; index++) {
+        const char character = text[index];
+        found_quotes |= (uint32_t)(character == '"') << index;
+        found_points |= (uint32_t)(character == '.') << index;
+        found_digits |= (uint32_t)(character >= '0' && character <= '9') << index;
+    }
+    *quotes = found_quotes;
+    *points = found_points;
+    *digits = found_digits;
+}
+
+#endif
+#endif
