@@ -21,19 +21,27 @@ cdef enum:
 cdef class Damage:
     """A stretch of a segment that is no record, with valid records after it.
 
-    `start` and `end` are offsets in the segment, bytes (equal where records are missing without a trace). `position` is
-    that of the last record before it, `next_position` of the first one after it.
+    `position` is that of the last record before it, `next_position` of the first one after it. `start` and `end` are
+    offsets in the segment, bytes; equal where records are missing without a trace.
     """
+
+    def __init__(self, uint64_t position, uint64_t next_position, int64_t start=0, int64_t end=0):
+        self.position = position
+        self.next_position = next_position
+        self.start = start
+        self.end = end
 
     @property
     def records(self):
-        """How many records were lost."""
+        """How many records were lost; -1 where whole segments are missing, which may have had any number."""
+        if self.position >> 32 != self.next_position >> 32:
+            return -1
         return self.next_position - self.position - 1
 
     def __repr__(self):
         return (
-            f"Damage(segment={self.next_position >> 32}, bytes {self.start} to {self.end}, "
-            f"{self.records} records lost after record {self.position & 0xFFFFFFFF})"
+            f"Damage(after {self.position >> 32}:{self.position & 0xFFFFFFFF}, "
+            f"before {self.next_position >> 32}:{self.next_position & 0xFFFFFFFF}, bytes {self.start} to {self.end})"
         )
 
 
@@ -116,12 +124,7 @@ cdef class SegmentReader:
             header = self._valid_at(found)
             if header is NULL:
                 return NOTHING
-        cdef Damage damage = Damage.__new__(Damage)
-        damage.start = self.offset
-        damage.end = found
-        damage.position = self.position
-        damage.next_position = header.position
-        self.damage = damage
+        self.damage = Damage(self.position, header.position, self.offset, found)
         self.offset = found
         self.position = header.position - 1
         return DAMAGE
@@ -184,6 +187,21 @@ cdef class SegmentReader:
         if found == RECORD:
             return make_record(self.header)
         return self.damage if found == DAMAGE else None
+
+    def skip(self, uint64_t position):
+        """Read on until the record of `position` was read, handing out none; returns the Damage met.
+
+        Ends at the first record after it where damage took it, and where there is nothing more.
+        """
+        cdef list damage = []
+        cdef Found found
+        while self.position < position:
+            found = self.advance()
+            if found == NOTHING:
+                break
+            if found == DAMAGE:
+                damage.append(self.damage)
+        return damage
 
     def __iter__(self):
         return self

@@ -1,0 +1,1 @@
+"""The recorder: spool, capture, loader, supervisor, and the ``tapehead`` command."""
