@@ -223,7 +223,7 @@ cdef class SegmentReader:
             self._fd = -1
             free(self._window)
         self._window = NULL
-        self._window_size = self._window_capacity = 0
+        self._window_start = self._window_size = self._window_capacity = 0
 
 
 cdef void* realloc_or_raise(void* memory, size_t size) except NULL:
