@@ -1,0 +1,133 @@
+"""The command line of the simulator."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from simulator.clock import system_clock
+from simulator.errors import SimulatorError
+from simulator.generated import Generated
+from simulator.hub import Hub
+from simulator.instruments import CATEGORIES, listings
+from simulator.log import FrameLog
+from simulator.playback import Playback, read_capture
+from simulator.server import Simulator, serve
+from simulator.source import Source
+from simulator.switches import describe_switches, parse_switches
+
+DEFAULT_SYMBOLS = "linear:BTCUSDT,linear:ETHUSDT,spot:BTCUSDT,spot:ETHUSDT"
+DEFAULT_RATE = 100.0
+
+
+def _rate(text: str) -> float | None:
+    if text == "max":
+        return None
+    rate = float(text)
+    if not 0.1 <= rate <= 1_000_000:
+        raise ValueError(text)
+    return rate
+
+
+def _speed(text: str) -> float | None:
+    if text == "original":
+        return 1.0
+    return None if text == "max" else _positive(text)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError(text)
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    options = argparse.ArgumentParser("simulator", description="A Bybit V5 public market on loopback.")
+    options.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
+    options.add_argument("--port", type=int, default=0, help="websocket port; 0 is any free one")
+    options.add_argument("--rest-port", type=int, default=0, help="REST port; 0 is any free one")
+    options.add_argument(
+        "--log", type=Path, help="file that gets `<send_ns> <connection> <frame>` for every frame sent"
+    )
+    options.add_argument(
+        "--switch", action="append", default=[], metavar="NAME=VALUE", help="see --list-switches"
+    )
+    options.add_argument(
+        "--list-switches", action="store_true", help="list doubtful behaviours and their values"
+    )
+    market = options.add_argument_group("generated market")
+    market.add_argument(
+        "--symbols", default=DEFAULT_SYMBOLS, help=f"what is listed (default {DEFAULT_SYMBOLS})"
+    )
+    market.add_argument(
+        "--rate", type=_rate, default=DEFAULT_RATE, help="book messages a second in all, or max"
+    )
+    market.add_argument("--messages", type=int, help="stop once so many data frames were sent")
+    market.add_argument("--seed", type=int, default=1, help="the same seed gives the same market")
+    market.add_argument("--start-ms", type=int, help="market time to begin at (default: now)")
+    capture = options.add_argument_group("playback")
+    capture.add_argument("--playback", type=Path, help="file of `<recv_ns> <frame>` or plain JSON lines")
+    capture.add_argument("--category", choices=CATEGORIES, default="linear", help="category of the file")
+    capture.add_argument("--speed", type=_speed, default=1.0, help="original, max, or times the original")
+    return options
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT; print a JSON line when ready and one at the end of the data."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    switches, clock = parse_switches(arguments.switch), system_clock(arguments.start_ms)
+    log = FrameLog(arguments.log) if arguments.log else None
+    hub = Hub(log)
+    try:
+        source: Source
+        if arguments.playback:
+            capture = read_capture(arguments.playback)
+            source = Playback(capture, arguments.category, hub, switches, arguments.speed)
+        else:
+            listed = listings(arguments.symbols)
+            limits = {"seed": arguments.seed, "rate": arguments.rate, "messages": arguments.messages}
+            source = Generated(listed, hub, switches, clock, **limits)
+        ports = {"host": arguments.host, "port": arguments.port, "rest_port": arguments.rest_port}
+        async with serve(source, hub, switches, clock, **ports) as simulator:
+            _say({"ready": True, "ws": simulator.ws, "rest": simulator.rest})
+            await _until_stopped(simulator, stop)
+    finally:
+        if log is not None:
+            log.close()
+
+
+async def _until_stopped(simulator: Simulator, stop: asyncio.Event) -> None:
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopped, simulator.player}, return_when=asyncio.FIRST_COMPLETED)
+    if simulator.player.done():
+        simulator.player.result()
+        hub = simulator.venue.hub
+        _say({"done": True, "frames": hub.frames, "data_frames": hub.data_frames})
+    await stopped
+
+
+def _say(message: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code: 0 after a signal, 2 for wrong options, taken port, bad file."""
+    given = parser().parse_args(arguments)
+    if given.list_switches:
+        sys.stdout.write(describe_switches() + "\n")
+        return 0
+    try:
+        uvloop.run(run(given))
+    except SimulatorError as error:
+        sys.stderr.write(f"simulator: {error}\n")
+        return 2
+    return 0

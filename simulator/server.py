@@ -1,0 +1,105 @@
+"""The simulator as a whole: a websocket port, a REST port, and the task that moves the source."""
+
+import asyncio
+import errno
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aiohttp import web
+from picows import ws_create_server
+
+from simulator.clock import Clock
+from simulator.errors import SimulatorError
+from simulator.hub import Hub
+from simulator.rest import Rest
+from simulator.source import IDLE, Source
+from simulator.switches import Switches
+from simulator.websocket import Venue
+
+REQUEST_BYTES_MAX = 1 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Simulator:
+    """A running simulator. `player` is done when the source has sent all its data and the log is flushed."""
+
+    ws: str
+    rest: str
+    venue: Venue
+    player: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def serve(
+    source: Source,
+    hub: Hub,
+    switches: Switches,
+    clock: Clock,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    rest_port: int = 0,
+) -> AsyncIterator[Simulator]:
+    """Serve a source that publishes to `hub`, until the block ends. Port 0 is any free one.
+
+    Raises SimulatorError when the host is not loopback or a port is taken.
+    """
+    if not is_loopback(host):
+        raise SimulatorError(f"host was {host!r}; the simulator serves loopback only: use 127.0.0.1")
+    venue = Venue(hub, source, switches)
+    runner = web.AppRunner(Rest(venue, clock).application(), access_log=None)
+    await runner.setup()
+    try:
+        await _listen(web.TCPSite(runner, host, rest_port).start(), "--rest-port", rest_port)
+        websockets = ws_create_server(venue.accept, host, port, max_frame_size=REQUEST_BYTES_MAX)
+        server = await _listen(websockets, "--port", port)
+        player = asyncio.create_task(_play(venue, clock))
+        try:
+            ws_port, rest_port = server.sockets[0].getsockname()[1], runner.addresses[0][1]
+            yield Simulator(f"ws://{host}:{ws_port}", f"http://{host}:{rest_port}", venue, player)
+        finally:
+            player.cancel()
+            await asyncio.wait([player])
+            server.close()
+            await venue.close()
+    finally:
+        await runner.cleanup()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is `localhost` or a loopback address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _listen(start: Awaitable[T], option: str, port: int) -> T:
+    try:
+        return await start
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise SimulatorError(
+            f"port {port} is taken; name another with {option}, or 0 for any free one"
+        ) from error
+
+
+async def _play(venue: Venue, clock: Clock) -> None:
+    """Let the source publish, batch by batch, until its end."""
+    hub, source = venue.hub, venue.source
+    while (wait_s := source.play(clock())) is not None:
+        hub.flush()
+        if source.lossless and not hub.all_writable():
+            await venue.until_writable()
+        elif wait_s == IDLE:
+            await hub.changed.wait()
+        else:
+            await asyncio.sleep(wait_s)
+    hub.flush()
+    hub.flush_log()

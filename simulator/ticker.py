@@ -1,0 +1,142 @@
+"""The ticker of one generated symbol, in the words of each category."""
+
+from dataclasses import dataclass
+
+from simulator.instruments import Instrument
+from simulator.numbers import decimal_text, rescaled
+from simulator.tape import TopOfBook
+
+FUNDING_MS = 8 * 3_600_000
+VOLUME_DECIMALS = 4
+RATIO_DECIMALS = 6
+PAIRS = (("bid1Price", "bid1Size"), ("ask1Price", "ask1Size"), ("turnover24h", "volume24h"))
+"""Fields that come together when one of them changes."""
+
+
+@dataclass(slots=True)
+class Ticker:
+    """Prices in ticks, sizes in steps, turnover in ticks x steps. The 24 hours began where the market did."""
+
+    instrument: Instrument
+    top: TopOfBook
+    last: int
+    previous: int
+    high: int
+    low: int
+    volume: int
+    turnover: int
+    direction: str = "ZeroPlusTick"
+
+    @classmethod
+    def opening(cls, instrument: Instrument, top: TopOfBook, last: int) -> "Ticker":
+        """Return the ticker of a market that begins, with a day's plausible past."""
+        volume = 40_000_000
+        previous = last - last // 150
+        return cls(
+            instrument, top, last, previous, last + last // 200, last - last // 90, volume, volume * last
+        )
+
+    def trade(self, price: int, size: int) -> None:
+        """Count a trade."""
+        if price != self.last:
+            self.direction = "PlusTick" if price > self.last else "MinusTick"
+        elif not self.direction.startswith("Zero"):
+            self.direction = "Zero" + self.direction
+        self.last = price
+        self.high = max(self.high, price)
+        self.low = min(self.low, price)
+        self.volume += size
+        self.turnover += price * size
+
+    def fields(self, ms: int) -> dict[str, str]:
+        """Return all fields but the symbol, in the order of the wire."""
+        instrument = self.instrument
+        volume = self.volume * instrument.step
+        turnover = self.turnover * instrument.tick * instrument.step
+        decimals = instrument.price_decimals + instrument.size_decimals
+        ratio = decimal_text(
+            (self.last - self.previous) * 10**RATIO_DECIMALS // self.previous, RATIO_DECIMALS, trim=True
+        )
+        if instrument.category == "spot":
+            return {
+                "lastPrice": instrument.price(self.last),
+                "highPrice24h": instrument.price(self.high),
+                "lowPrice24h": instrument.price(self.low),
+                "prevPrice24h": instrument.price(self.previous),
+                "volume24h": decimal_text(volume, instrument.size_decimals, trim=True),
+                "turnover24h": decimal_text(turnover, decimals, trim=True),
+                "price24hPcnt": ratio,
+                "usdIndexPrice": instrument.price(self._index()),
+            }
+        return {
+            "tickDirection": self.direction,
+            "price24hPcnt": ratio,
+            "lastPrice": instrument.price(self.last),
+            "prevPrice24h": instrument.price(self.previous),
+            "highPrice24h": instrument.price(self.high),
+            "lowPrice24h": instrument.price(self.low),
+            "prevPrice1h": instrument.price(self.previous),
+            "markPrice": instrument.price((self.top[0] + self.top[2]) // 2),
+            "indexPrice": instrument.price(self._index()),
+            **self._open_interest(),
+            "turnover24h": decimal_text(rescaled(turnover, decimals, VOLUME_DECIMALS), VOLUME_DECIMALS),
+            "volume24h": decimal_text(
+                rescaled(volume, instrument.size_decimals, VOLUME_DECIMALS), VOLUME_DECIMALS
+            ),
+            "fundingIntervalHour": "8",
+            "fundingCap": "0.005",
+            **self._single_open_interest(),
+            "nextFundingTime": str(ms // FUNDING_MS * FUNDING_MS + FUNDING_MS),
+            "fundingRate": "0.0001",
+            **self._best(),
+            "preOpenPrice": "",
+            "preQty": "",
+            "curPreListingPhase": "",
+        }
+
+    def rest_fields(self, ms: int) -> dict[str, str]:
+        """Return the fields as REST lists them: there spot has best bid and ask too."""
+        fields = {"symbol": self.instrument.symbol, **self.fields(ms)}
+        return {**fields, **self._best()}
+
+    def _index(self) -> int:
+        return (self.top[0] + self.top[2]) // 2 + self.volume % 7 - 3
+
+    def _open_interest_steps(self) -> int:
+        return 90_000_000 + self.volume // 3 % 1_000_000 * 2
+
+    def _open_interest(self) -> dict[str, str]:
+        return self._interest(("openInterest", "openInterestValue"), self._open_interest_steps())
+
+    def _single_open_interest(self) -> dict[str, str]:
+        return self._interest(
+            ("singleOpenInterest", "singleOpenInterestValue"), self._open_interest_steps() // 2
+        )
+
+    def _interest(self, names: tuple[str, str], steps: int) -> dict[str, str]:
+        instrument = self.instrument
+        value = steps * instrument.step * self.last * instrument.tick
+        decimals = instrument.price_decimals + instrument.size_decimals
+        return {
+            names[0]: instrument.short_size(steps),
+            names[1]: decimal_text(rescaled(value, decimals, 2), 2),
+        }
+
+    def _best(self) -> dict[str, str]:
+        bid, bid_size, ask, ask_size = self.top
+        instrument = self.instrument
+        return {
+            "bid1Price": instrument.price(bid),
+            "bid1Size": instrument.size(bid_size),
+            "ask1Price": instrument.price(ask),
+            "ask1Size": instrument.size(ask_size),
+        }
+
+
+def changed_fields(old: dict[str, str], new: dict[str, str]) -> dict[str, str]:
+    """Return the fields of a delta: those that changed, each with its partner, in the snapshot's order."""
+    names = {name for name, value in new.items() if old.get(name) != value}
+    for pair in PAIRS:
+        if not names.isdisjoint(pair):
+            names.update(pair)
+    return {name: value for name, value in new.items() if name in names}
