@@ -1,6 +1,6 @@
 """The text of every data frame, key by key in the order of the wire.
 
-A template is a whole frame with `%d` where numbers change from lap to lap: serving it is one formatting of bytes.
+A template is a whole frame with `%d` where numbers change from lap to lap: serving it is one formatting.
 """
 
 from collections.abc import Iterable
