@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.instruments import Instrument
+from simulator.market import Trade
 from simulator.numbers import decimal_text
 
 INTERVALS = ("1", "3", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M")
@@ -45,16 +46,16 @@ class Candle:
     volume: int = 0
     turnover: int = 0
 
-    def trade(self, price: int, size: int) -> None:
-        """Count a trade."""
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
-        self.close = price
-        self.volume += size
-        self.turnover += price * size
+    @classmethod
+    def of_trades(cls, trades: list[Trade]) -> "Candle":
+        """Return the candle of some trades, which has no time of its own."""
+        prices = [trade.price for trade in trades]
+        volume = sum(trade.size for trade in trades)
+        turnover = sum(trade.price * trade.size for trade in trades)
+        return cls(0, 0, prices[0], max(prices), min(prices), prices[-1], volume, turnover)
 
     def add(self, later: "Candle") -> None:
-        """Count a candle that follows within the same interval."""
+        """Count what follows within the same interval."""
         self.high = max(self.high, later.high)
         self.low = min(self.low, later.low)
         self.close = later.close
@@ -89,10 +90,10 @@ class Candles:
         self._minutes: deque[Candle] = deque(maxlen=MINUTES_KEPT_MAX)
         self._minutes.append(Candle(start, end, price, price, price, price))
 
-    def trade(self, price: int, size: int, ms: int) -> None:
-        """Count a trade."""
+    def add(self, trades: Candle, ms: int) -> None:
+        """Count the trades of a moment."""
         self.roll(ms)
-        self._minutes[-1].trade(price, size)
+        self._minutes[-1].add(trades)
 
     def roll(self, ms: int) -> None:
         """Open the minutes up to a moment."""

@@ -106,7 +106,8 @@ class Hub:
         frame = websocket_frame(payload)
         for sending in stream.subscribers:
             sending.frames.append(frame)
-            sending.payloads.append(payload)
+            if self._log is not None:
+                sending.payloads.append(payload)
             self._dirty[sending] = None
         count = len(stream.subscribers)
         stream.frames += count
@@ -127,7 +128,8 @@ class Hub:
 
     def _queue(self, sending: Sending, payload: bytes) -> None:
         sending.frames.append(websocket_frame(payload))
-        sending.payloads.append(payload)
+        if self._log is not None:
+            sending.payloads.append(payload)
         self._dirty[sending] = None
 
     def flush(self) -> None:

@@ -10,7 +10,7 @@ from simulator.candles import INTERVALS, Candles
 from simulator.hub import Hub, Stream
 from simulator.market import Trade
 from simulator.switches import Switches
-from simulator.tape import DEPTHS, Step, Tape, Window
+from simulator.tape import DEPTHS, Tape, Trades, Window
 from simulator.ticker import Ticker, changed_fields
 
 LAG_MS = {1: 1, 50: 2, 200: 4, 1000: 5}
@@ -24,11 +24,12 @@ TRADES_KEPT_MAX = 1_000
 
 @dataclass(slots=True)
 class Lane:
-    """The order-book topic of one depth. `published` counts its messages in this lap."""
+    """The order-book topic of one depth. `published` counts within the lap; u rises by 1 to `u_jump`."""
 
     depth: int
     stream: Stream
-    u: int
+    lag_ms: int
+    u_jump: int
     seq: int
     ts_ms: int
     cts_ms: int
@@ -48,7 +49,7 @@ class LiveMarket:
         self._seq = self._seq_base
         self._ms = start_ms
         self._trade_count = random.randrange(10**6, 10**9)
-        self._trades: deque[tuple[Trade, int, int, int]] = deque(maxlen=TRADES_KEPT_MAX)
+        self._trades: deque[tuple[list[Trade], int, int, int]] = deque(maxlen=TRADES_KEPT_MAX)
         self._candles = Candles(tape.last_price, start_ms)
         self._ticker = Ticker.opening(self.instrument, tape.top, tape.last_price)
         self._ticker_sent = self._ticker.fields(start_ms)
@@ -67,7 +68,8 @@ class LiveMarket:
     def _lane(self, depth: int, random: Random, start_ms: int) -> Lane:
         stream = self._stream(f"orderbook.{depth}.{self.instrument.symbol}")
         stream.u = random.randrange(10**6, 10**8)
-        return Lane(depth, stream, stream.u, self._seq, start_ms, start_ms)
+        u_jump = 3 if depth == 1 and self._switches.level1_u == "jumps" else 1
+        return Lane(depth, stream, LAG_MS[depth], u_jump, self._seq, start_ms, start_ms)
 
     def watched(self) -> bool:
         """Return whether anybody is subscribed to any topic of the symbol."""
@@ -81,20 +83,20 @@ class LiveMarket:
         self._ms = ms
         seq = self._seq = self._seq_base + step.seq
         self._repeat_level1(ms)
-        if step.trades:
-            self._publish_trades(step, ms)
+        if step.trades is not None:
+            self._publish_trades(step.trades, ms)
         self._ticker.top = step.top
         count = 0
         for number, template in step.books:
             lane = self._lanes[number]
-            lane.u += 1
-            if number == 0 and self._switches.level1_u == "jumps":
-                lane.u += lane.published % 3
+            stream = lane.stream
+            stream.u += 1 + lane.published % lane.u_jump
             lane.published += 1
-            lane.seq, lane.cts_ms, lane.ts_ms = seq, ms, ms + LAG_MS[lane.depth]
-            lane.stream.u = lane.u
-            if lane.stream.subscribers:
-                self._hub.publish(lane.stream, template % (lane.ts_ms, lane.u, seq, ms))
+            lane.seq = seq
+            lane.cts_ms = ms
+            lane.ts_ms = ms + lane.lag_ms
+            if stream.subscribers:
+                self._hub.publish(stream, template % (lane.ts_ms, stream.u, seq, ms))
                 count += 1
         if ms >= self._ticker_due_ms:
             self._publish_ticker(ms)
@@ -122,22 +124,19 @@ class LiveMarket:
             lane.seq, lane.cts_ms = self._seq, lane.ts_ms
         self._hub.publish(lane.stream, self._snapshot(lane, lane.ts_ms))
 
-    def _publish_trades(self, step: Step, ms: int) -> None:
-        numbers = [ms + TRADE_LAG_MS]
-        for trade in step.trades:
-            self._trade_count += 1
-            seq = self._seq_base + trade.seq
-            if self.instrument.category == "spot":
-                numbers += (self._trade_count, ms, seq)
-            else:
-                numbers += (ms, self._trade_count, seq)
-            self._trades.append((trade, ms, seq, self._trade_count))
-            self._candles.trade(trade.price, trade.size, ms)
-            self._ticker.trade(trade.price, trade.size)
+    def _publish_trades(self, taken: Trades, ms: int) -> None:
+        self._candles.add(taken.sum, ms)
+        self._ticker.add(taken.sum, taken.direction)
+        self._trades.append((taken.trades, ms, self._seq_base, self._trade_count))
         if self._trades_stream.subscribers:
-            self._hub.publish(self._trades_stream, step.trades_template % tuple(numbers))
-        if step.liquidation_template and self._liquidation_stream.subscribers:
-            self._hub.publish(self._liquidation_stream, step.liquidation_template % (ms + TRADE_LAG_MS, ms))
+            numbers = [ms + TRADE_LAG_MS]
+            for number, trade in enumerate(taken.trades, start=self._trade_count):
+                seq = self._seq_base + trade.seq
+                numbers += (number, ms, seq) if self.instrument.category == "spot" else (ms, number, seq)
+            self._hub.publish(self._trades_stream, taken.template % tuple(numbers))
+        self._trade_count += len(taken.trades)
+        if taken.liquidation and self._liquidation_stream.subscribers:
+            self._hub.publish(self._liquidation_stream, taken.liquidation % (ms + TRADE_LAG_MS, ms))
 
     def _publish_ticker(self, ms: int) -> None:
         self._ticker_due_ms = ms + TICKER_MS[self.instrument.category]
@@ -169,7 +168,7 @@ class LiveMarket:
     def _snapshot(self, lane: Lane, ts_ms: int) -> bytes:
         bids, asks = self._tape.window(lane.depth, lane.published).rows()
         template = frames.book_template(self.instrument, lane.depth, "snapshot", bids, asks)
-        return template % (ts_ms, lane.u, lane.seq, lane.cts_ms)
+        return template % (ts_ms, lane.stream.u, lane.seq, lane.cts_ms)
 
     def opening(self, topic: str) -> list[bytes]:
         """Return the frames that a subscription to one of the symbol's topics begins with."""
@@ -186,7 +185,7 @@ class LiveMarket:
     def book(self, depth: int) -> tuple[Window, dict[str, int]]:
         """Return the last published window of a depth, and its ts, u, seq, cts."""
         lane = self._lanes[DEPTHS.index(depth)]
-        numbers = {"ts": lane.ts_ms, "u": lane.u, "seq": lane.seq, "cts": lane.cts_ms}
+        numbers = {"ts": lane.ts_ms, "u": lane.stream.u, "seq": lane.seq, "cts": lane.cts_ms}
         return self._tape.window(depth, lane.published), numbers
 
     def trades(self) -> list[dict[str, Any]]:
@@ -194,7 +193,7 @@ class LiveMarket:
         trade_id = frames.trade_id_template(self.instrument)
         return [
             {
-                "execId": trade_id % number,
+                "execId": trade_id % (first + place),
                 "symbol": self.instrument.symbol,
                 "price": self.instrument.price(trade.price),
                 "size": self.instrument.size(trade.size),
@@ -202,9 +201,10 @@ class LiveMarket:
                 "time": str(ms),
                 "isBlockTrade": False,
                 "isRPITrade": trade.rpi,
-                "seq": str(seq),
+                "seq": str(seq_base + trade.seq),
             }
-            for trade, ms, seq, number in reversed(self._trades)
+            for trades, ms, seq_base, first in reversed(self._trades)
+            for place, trade in reversed(list(enumerate(trades)))
         ]
 
     def ticker(self) -> dict[str, str]:

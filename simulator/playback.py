@@ -148,7 +148,7 @@ class Playback:
         ]
 
     def book(self, category: str, symbol: str, depth: int) -> tuple[Window, dict[str, int]] | None:
-        """Return the book that the frames sent so far lead to; the deepest where the depth is not in the file."""
+        """Return the book that the frames sent so far lead to; the deepest where the file lacks the depth."""
         depths = [int(topic.split(".")[1]) for topic in self._streams if _is_book_of(topic, symbol)]
         if not depths:
             return None

@@ -8,6 +8,7 @@ import orjson
 
 from simulator import frames
 from simulator.book import Levels, changes
+from simulator.candles import Candle
 from simulator.frames import Rows
 from simulator.instruments import Instrument, Listing
 from simulator.market import BOOK_BEATS, Market, Trade
@@ -31,9 +32,18 @@ class Step:
     seq: int
     top: TopOfBook
     books: tuple[tuple[int, bytes], ...]
+    trades: "Trades | None"
+
+
+@dataclass(slots=True)
+class Trades:
+    """The trades of a step: one by one, summed, and as frames. `liquidation` is empty where there is none."""
+
     trades: list[Trade]
-    trades_template: bytes
-    liquidation_template: bytes
+    sum: Candle
+    direction: str
+    template: bytes
+    liquidation: bytes
 
 
 @dataclass(slots=True)
@@ -75,28 +85,29 @@ class Tape:
         taken: list[list[Trade]] = []
         for number, trades in enumerate(market.lap(steps_out), start=1):
             taken.append(trades)
-            self.steps.append(Step(market.seq, windows.top(), windows.publish(number), trades, b"", b""))
+            self.steps.append(Step(market.seq, windows.top(), windows.publish(number), None))
         self.seq_span = market.seq
-        self.trade_count = sum(len(trades) for trades in taken)
         self.last_price = next(trades[-1].price for trades in reversed(taken) if trades)
-        self._render_trades(random)
+        self._render_trades(taken, random)
 
-    def _render_trades(self, random: Random) -> None:
+    def _render_trades(self, taken: list[list[Trade]], random: Random) -> None:
         last, direction = self.last_price, "ZeroPlusTick"
-        for step in self.steps:
+        for step, trades in zip(self.steps, taken, strict=True):
             directions = []
-            for trade in step.trades:
+            for trade in trades:
                 if trade.price != last:
                     direction = "PlusTick" if trade.price > last else "MinusTick"
                 elif not direction.startswith("Zero"):
                     direction = "Zero" + direction
                 last = trade.price
                 directions.append(direction)
-            if not step.trades:
+            if not trades:
                 continue
-            step.trades_template = frames.trades_template(self.instrument, step.trades, directions)
+            template = frames.trades_template(self.instrument, trades, directions)
+            liquidation = b""
             if self.instrument.category == "linear" and random.random() < LIQUIDATION_CHANCE:
-                step.liquidation_template = frames.liquidation_template(self.instrument, step.trades[0])
+                liquidation = frames.liquidation_template(self.instrument, trades[0])
+            step.trades = Trades(trades, Candle.of_trades(trades), direction, template, liquidation)
 
     def window(self, depth: int, published: int) -> Window:
         """Return the window of a depth after the first `published` messages of the lap."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from simulator.candles import Candle
 from simulator.instruments import Instrument
 from simulator.numbers import decimal_text, rescaled
 from simulator.tape import TopOfBook
@@ -36,17 +37,14 @@ class Ticker:
             instrument, top, last, previous, last + last // 200, last - last // 90, volume, volume * last
         )
 
-    def trade(self, price: int, size: int) -> None:
-        """Count a trade."""
-        if price != self.last:
-            self.direction = "PlusTick" if price > self.last else "MinusTick"
-        elif not self.direction.startswith("Zero"):
-            self.direction = "Zero" + self.direction
-        self.last = price
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
-        self.volume += size
-        self.turnover += price * size
+    def add(self, trades: Candle, direction: str) -> None:
+        """Count the trades of a moment, the last of them with this tick direction."""
+        self.direction = direction
+        self.last = trades.close
+        self.high = max(self.high, trades.high)
+        self.low = min(self.low, trades.low)
+        self.volume += trades.volume
+        self.turnover += trades.turnover
 
     def fields(self, ms: int) -> dict[str, str]:
         """Return all fields but the symbol, in the order of the wire."""
