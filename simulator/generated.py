@@ -41,8 +41,8 @@ class Generated:
         self._switches = switches
         self._seed = seed
         self._messages = messages
-        self._start_ms = clock() // 1_000_000
-        self._pacer = Pacer(rate, self._start_ms * 1_000_000)
+        self._clock = clock
+        self._pacer = Pacer(rate, clock())
         self._markets: dict[tuple[str, str], LiveMarket] = {}
         self._watched: list[LiveMarket] = []
         self._turn = 0
@@ -52,9 +52,14 @@ class Generated:
         if key not in self._markets:
             random = Random(f"{self._seed}:{category}:{symbol}")  # noqa: S311 (a market, not a secret)
             tape = Tape(self._listings[key], random, self._lap_steps)
-            now_ms = max(self._start_ms, self._pacer.time_ns // 1_000_000)
-            self._markets[key] = LiveMarket(tape, self._hub, self._switches, random, now_ms)
+            self._markets[key] = LiveMarket(tape, self._hub, self._switches, random, self._ms())
         return self._markets[key]
+
+    def _ms(self) -> int:
+        """Return the market time in ms; while nobody watches, it follows the clock."""
+        if not self._watched:
+            self._pacer.resume(self._clock())
+        return self._pacer.time_ns // 1_000_000
 
     def knows(self, category: str, topic: str) -> bool:
         """Return whether the topic is one of a trading symbol."""
@@ -73,7 +78,7 @@ class Generated:
 
     def opening(self, category: str, topic: str) -> list[bytes]:
         """Return the snapshot a new subscription begins with, for the topics that have one."""
-        return self._market(category, topic.rpartition(".")[2]).opening(topic)
+        return self._market(category, topic.rpartition(".")[2]).opening(topic, self._ms())
 
     def play(self, now_ns: int) -> float | None:
         """Move the watched markets as far as is due, one step each in turn."""

@@ -170,16 +170,18 @@ class LiveMarket:
         template = frames.book_template(self.instrument, lane.depth, "snapshot", bids, asks)
         return template % (ts_ms, lane.stream.u, lane.seq, lane.cts_ms)
 
-    def opening(self, topic: str) -> list[bytes]:
-        """Return the frames that a subscription to one of the symbol's topics begins with."""
+    def opening(self, topic: str, ms: int) -> list[bytes]:
+        """Return the frames that a subscription to one of the symbol's topics begins with, at a market time."""
         stream = self._stream(topic)
         for lane in self._lanes:
             if lane.stream is stream:
-                return [self._snapshot(lane, max(self._ms, lane.ts_ms))]
+                return [self._snapshot(lane, max(ms, lane.ts_ms))]
         if stream is self._ticker_stream:
             if not stream.subscribers:
-                self._ticker_sent = self._ticker.fields(self._ms)
-            return [frames.ticker(self.instrument, "snapshot", self._ticker_sent, self._seq, self._ms)]
+                self._ticker_sent = self._ticker.fields(ms)
+            return [frames.ticker(self.instrument, "snapshot", self._ticker_sent, self._seq, ms)]
+        if not any(one.subscribers for one in self._kline_streams.values()):
+            self._kline_sent_ms = ms
         return []
 
     def book(self, depth: int) -> tuple[Window, dict[str, int]]:
