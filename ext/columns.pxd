@@ -109,3 +109,4 @@ cdef class Columns(Listener):
         dict _tickers
 
     cdef int _keep_snapshots(self, OrderBook book, Py_ssize_t changes) except -1
+    cdef int _add(self, Table table, dict values) except -1

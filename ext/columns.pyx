@@ -330,12 +330,27 @@ cdef class Columns(Listener):
     cpdef object on_trade(self, Trade trade):
         self._trade.add(trade)
 
+    cdef int _add(self, Table table, dict values) except -1:
+        """Append a row; one that its columns cannot hold is named by an event row instead of getting lost."""
+        try:
+            table.append(values)
+        except (ValueError, OverflowError) as error:
+            self.on_event(
+                Event(
+                    category=values["category"], topic=values["symbol"], kind="row_refused",
+                    detail=f"{table.name}: {error}", recv_ns=values["recv"], position=values["position"],
+                    leg=values["leg"],
+                )
+            )
+        return 0
+
     cpdef object on_ticker(self, Ticker ticker):
         row = self._tickers.get((ticker.category, ticker.symbol))
         if row is None:
             row = self._tickers.setdefault((ticker.category, ticker.symbol), TickerRow())
         row.update(ticker.fields if ticker.is_snapshot else ticker.changed, ticker.is_snapshot)
-        self._ticker.append(
+        self._add(
+            self._ticker,
             {
                 "recorder": self.recorder, "category": ticker.category, "symbol": ticker.symbol,
                 "position": ticker.position, "source": self.source, "leg": ticker.leg, "recv": ticker.recv_ns,
@@ -345,7 +360,8 @@ cdef class Columns(Listener):
         )
 
     cpdef object on_kline(self, Kline kline):
-        self._kline.append(
+        self._add(
+            self._kline,
             {
                 "recorder": self.recorder, "category": kline.category, "symbol": kline.symbol,
                 "interval": kline.interval, "position": kline.position, "item": kline.index, "source": self.source,
@@ -357,7 +373,8 @@ cdef class Columns(Listener):
         )
 
     cpdef object on_liquidation(self, Liquidation liquidation):
-        self._liquidation.append(
+        self._add(
+            self._liquidation,
             {
                 "recorder": self.recorder, "category": liquidation.category, "symbol": liquidation.symbol,
                 "position": liquidation.position, "item": liquidation.index, "source": self.source,

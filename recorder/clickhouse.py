@@ -1,0 +1,283 @@
+"""One client for the places a database may be: embedded (chDB, a folder) and a server (HTTP).
+
+A `Database` belongs to one thread. Embedded, one process has the folder; further threads of it take a `reader`.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+import chdb
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error as DriverError
+
+from engine.errors import PeerError, UsageError
+from recorder.sql import TABLES, VIEWS, statement
+
+__all__ = ["Database", "DatabaseError", "FolderError", "open_database", "open_embedded", "open_server"]
+
+DATABASE_DEFAULT: Final = "tapehead"
+USER_VARIABLE: Final = "TAPEHEAD_CLICKHOUSE_USER"
+PASSWORD_VARIABLE: Final = "TAPEHEAD_CLICKHOUSE_PASSWORD"  # noqa: S105  # the name of the variable, not a password
+
+MEMORY_BYTES_MAX: Final = 3 << 30
+CACHE_BYTES_MAX: Final = 256 << 20
+INSERT_ROWS_MAX: Final = 1 << 26
+TIMEOUT_S: Final = 300
+
+_ENGINE_CONFIG: Final = f"""<clickhouse>
+    <max_server_memory_usage>{MEMORY_BYTES_MAX}</max_server_memory_usage>
+    <mark_cache_size>{CACHE_BYTES_MAX}</mark_cache_size>
+    <uncompressed_cache_size>0</uncompressed_cache_size>
+    <background_pool_size>2</background_pool_size>
+    <background_schedule_pool_size>2</background_schedule_pool_size>
+    <merge_tree>
+        <fsync_after_insert>1</fsync_after_insert>
+        <fsync_part_directory>1</fsync_part_directory>
+    </merge_tree>
+</clickhouse>
+"""
+_INSERT_SETTINGS: Final = {
+    # One block becomes one part a partition: an insert is there as a whole or not at all.
+    "max_insert_block_size": INSERT_ROWS_MAX,
+    "max_insert_threads": 1,
+    "async_insert": 0,
+}
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+class DatabaseError(PeerError):
+    """The database refused or did not answer; ``code`` is ClickHouse's, 0 where there was none."""
+
+    def __init__(self, problem: str, code: int = 0, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.code = code
+
+
+class FolderError(UsageError):
+    """A database folder that cannot be used: in use, made by a newer engine, not ours."""
+
+
+class Database:
+    """A connection that inserts, queries and runs statements; for one thread at a time."""
+
+    def __init__(self, client: Client, name: str, place: str, folder: "_Folder | None" = None) -> None:
+        self._client = client
+        self._folder = folder
+        self.name = name
+        self.place = place
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the engine runs in this process."""
+        return self._folder is not None
+
+    @property
+    def version(self) -> str:
+        """The engine's version."""
+        return str(self._client.server_version)
+
+    def create_schema(self) -> None:
+        """Create the tables and views that are not there yet; views are replaced."""
+        for name in (*TABLES, *VIEWS):
+            self.command(statement(name))
+
+    def insert(self, table: str, block: bytes, token: str) -> None:
+        """Insert one Native block. The same token again inserts nothing, within the table's window of inserts.
+
+        Raises:
+            DatabaseError: it may or may not have been inserted; insert again with the same block and token.
+        """
+        settings = {**_INSERT_SETTINGS, "insert_deduplication_token": token} if token else dict(_INSERT_SETTINGS)
+        try:
+            self._client.raw_insert(table, insert_block=block, settings=settings, fmt="Native")
+        except (DriverError, OSError) as error:
+            raise _as_database_error(error, f"insert into {table}") from error
+
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run a query; returns its rows.
+
+        Args:
+            sql: with `{name:Type}` in place of the parameters.
+            parameters: their values.
+        """
+        try:
+            rows: Sequence[Sequence[Any]] = self._client.query(sql, parameters=parameters).result_rows
+        except (DriverError, OSError) as error:
+            raise _as_database_error(error, "query") from error
+        return [tuple(row) for row in rows]
+
+    def raw_query(self, sql: str, parameters: dict[str, Any] | None = None, fmt: str | None = None) -> bytes:
+        """Run a query; returns the bytes of its output format."""
+        try:
+            return self._client.raw_query(sql, parameters=parameters, fmt=fmt)
+        except (DriverError, OSError) as error:
+            raise _as_database_error(error, "query") from error
+
+    def command(self, sql: str) -> None:
+        """Run a statement that returns nothing."""
+        try:
+            self._client.command(sql)
+        except (DriverError, OSError) as error:
+            raise _as_database_error(error, "statement") from error
+
+    def reader(self, settings: dict[str, Any] | None = None) -> "Database":
+        """A read-only connection for another thread of this process, to be closed before this one.
+
+        Args:
+            settings: ClickHouse settings, fixed for its life.
+        """
+        if self._folder is None:
+            raise UsageError("a reader was asked of a server connection", "open a connection of its own")
+        reader = Database(self._folder.connect(), self.name, self.place)
+        reader.command(f"USE {self.name}")
+        for name, value in {**(settings or {}), "readonly": 1}.items():
+            reader.command(f"SET {name} = {value}")
+        return reader
+
+    def close(self) -> None:
+        """Close the connection and let the folder go."""
+        self._client.close()
+        if self._folder is not None:
+            self._folder.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_database(place: str | Path, name: str = DATABASE_DEFAULT) -> Database:
+    """Open a database by its place: an http(s) URL is a server, anything else the folder of an embedded one."""
+    if str(place).startswith(("http://", "https://")):
+        return open_server(str(place), name)
+    return open_embedded(Path(place), name)
+
+
+def open_embedded(folder: Path, name: str = DATABASE_DEFAULT) -> Database:
+    """Open, or create, an embedded database in a folder. One process at a time may have it.
+
+    Raises:
+        FolderError: it is in use, or was written by a newer engine.
+        DatabaseError: the engine does not start.
+    """
+    _check_name(name)
+    room = _Folder(folder)
+    try:
+        room.stamp(str(chdb.engine_version))
+        database = Database(room.connect(), name, str(folder), room)
+        _use(database)
+    except BaseException:
+        room.release()
+        raise
+    return database
+
+
+def open_server(url: str, name: str = DATABASE_DEFAULT) -> Database:
+    """Connect to a ClickHouse server by its HTTP(S) URL; user and password come from the environment.
+
+    Raises:
+        DatabaseError: it does not answer, or refuses.
+    """
+    _check_name(name)
+    try:
+        client = clickhouse_connect.get_client(
+            dsn=url,
+            username=os.environ.get(USER_VARIABLE, "default"),
+            password=os.environ.get(PASSWORD_VARIABLE, ""),
+            autogenerate_session_id=False,
+            send_receive_timeout=TIMEOUT_S,
+        )
+    except (DriverError, OSError) as error:
+        raise _as_database_error(error, f"connecting to {url}") from error
+    database = Database(client, name, url)
+    _use(database)
+    return database
+
+
+def _use(database: Database) -> None:
+    database.command(f"CREATE DATABASE IF NOT EXISTS {database.name}")
+    if database.is_embedded:
+        database.command(f"USE {database.name}")
+    else:
+        database._client.database = database.name
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.match(name) or name == "default":
+        raise UsageError(f"database name was {name!r}", "use letters, digits and _, and not 'default'")
+
+
+def _as_database_error(error: Exception, doing: str) -> DatabaseError:
+    text = str(error).strip().split(" (version ")[0]
+    return DatabaseError(f"{doing} failed: {text}", int(getattr(error, "code", 0) or 0))
+
+
+class _Folder:
+    """The folder of an embedded database: its lock, its engine's version, its configuration.
+
+    FOLDER/lock        held by the one process that has it
+    FOLDER/engine      version of the engine that wrote it last
+    FOLDER/config.xml  what the engine is started with
+    FOLDER/data/       the engine's own
+    FOLDER/tmp/        for TMPDIR of that process: blocks on their way in
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder.absolute()
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "tmp").mkdir(exist_ok=True)
+        self._lock = self._take_lock()
+
+    def _take_lock(self) -> int:
+        lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(lock, 200).decode(errors="replace").strip() or "another process"
+            os.close(lock)
+            raise FolderError(
+                f"database folder {self.path} is in use by {owner}",
+                "ask it by SQL (`tapehead sql`), stop it, or use another folder",
+            ) from None
+        os.ftruncate(lock, 0)
+        os.write(lock, f"process {os.getpid()}\n".encode())
+        return lock
+
+    def connect(self) -> Client:
+        config = self.path / "config.xml"
+        config.write_text(_ENGINE_CONFIG)
+        try:
+            return clickhouse_connect.get_client(
+                interface="chdb", path=str(self.path / "data"), chdb_options={"config-file": str(config)}
+            )
+        except DriverError as error:
+            raise _as_database_error(error, f"opening the database folder {self.path}") from error
+
+    def stamp(self, version: str) -> None:
+        """Refuse the folder if a newer engine wrote it; else note that this one does now."""
+        stamp = self.path / "engine"
+        written_by = stamp.read_text().strip() if stamp.exists() else ""
+        if _release(written_by) > _release(version):
+            raise FolderError(
+                f"database folder {self.path} was written by ClickHouse {written_by}, this is {version}",
+                "install a chdb that is at least as new, or build the database again from the spool in another folder",
+            )
+        if version != written_by:
+            fresh = self.path / "engine.new"
+            fresh.write_text(version + "\n")
+            fresh.replace(stamp)
+
+    def release(self) -> None:
+        with suppress(OSError):
+            os.close(self._lock)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
