@@ -1,0 +1,250 @@
+"""SQL over HTTP on loopback while recording, in ClickHouse's dialect: clickhouse-connect, curl and Grafana work as ever.
+
+Runs in a thread of its own with its own event loop and its own connections to the engine; what may run is decided in
+`admission`, and the connections are read-only and limited besides.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, Self
+
+from aiohttp import web
+
+from recorder.admission import QUERY_CHARACTERS_MAX, RefusedError, admit
+from recorder.clickhouse import Database, DatabaseError
+
+__all__ = ["ADDRESS_FILE", "QueryServer", "read_address"]
+
+ADDRESS_FILE: Final = "sql.address"
+
+CONCURRENT_MAX: Final = 2
+WAITING_MAX: Final = 16
+START_TIMEOUT_S: Final = 30
+LIMITS: Final[dict[str, int | str]] = {
+    "max_memory_usage": 1 << 30,
+    "max_execution_time": 60,
+    "max_result_rows": 20_000_000,
+    "max_result_bytes": 512 << 20,
+    "max_threads": 1,
+}
+
+# Parameters of ClickHouse's HTTP interface that clients send by themselves and that change nothing here.
+_PARAMETERS_IGNORED: Final = frozenset(
+    (
+        "session_id session_timeout session_check query_id quota_key role wait_end_of_query buffer_size compress"
+        " client_protocol_version enable_http_compression send_progress_in_http_headers"
+        " http_headers_progress_interval_ms readonly max_execution_time user password"
+    ).split()
+)
+_FORMAT: Final = re.compile(r"[A-Za-z0-9]+\Z")
+_PARAMETER_USED: Final = re.compile(r"\{\s*\w+\s*:")
+_ESCAPES: Final = {"\\t": "\t", "\\n": "\n", "\\\\": "\\", "\\'": "'", "\\r": "\r", "\\b": "\b", "\\f": "\f", "\\0": "\0"}
+
+_CODE_READONLY: Final = 164
+_CODE_SYNTAX: Final = 62
+_CODE_UNKNOWN_DATABASE: Final = 81
+_CODE_TOO_MANY: Final = 202
+_STATUS_OF_CODE: Final = {_CODE_READONLY: 403, _CODE_SYNTAX: 400, _CODE_UNKNOWN_DATABASE: 404, _CODE_TOO_MANY: 503, 60: 404}
+
+
+class _QueryError(Exception):
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class QueryServer:
+    """Answers SQL on 127.0.0.1 from `start` until `close`; the address is then in the data folder.
+
+    Args:
+        database: the open embedded database.
+        data: the data folder, where `sql.address` is written.
+        port: 0 for any free one.
+    """
+
+    def __init__(self, database: Database, data: Path, port: int = 0) -> None:
+        self._readers = [database.reader(LIMITS) for _ in range(CONCURRENT_MAX)]
+        self._name = database.name
+        self._version = database.version
+        self._address_file = data / ADDRESS_FILE
+        self._port = port
+        self._outward = frozenset(name for (name,) in self._readers[0].query(_OUTWARD_FUNCTIONS))
+        self._pool = ThreadPoolExecutor(CONCURRENT_MAX, "sql")
+        self._thread = threading.Thread(target=self._run, name="sql", daemon=True)
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._free: asyncio.Queue[Database] = asyncio.Queue()
+        self._waiting = 0
+        self.address = ""
+        self.counters = {"queries": 0, "refused": 0, "failed": 0}
+
+    def start(self) -> Self:
+        """Begin to answer.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._thread.start()
+        if not self._started.wait(START_TIMEOUT_S):
+            raise TimeoutError(f"the SQL endpoint did not start within {START_TIMEOUT_S} s")
+        if self._failure is not None:
+            self.close()
+            raise self._failure
+        return self
+
+    def close(self) -> None:
+        """Stop answering; running queries are waited for. May be repeated."""
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._pool.shutdown()
+        for reader in self._readers:
+            reader.close()
+        self._readers = []
+        self._address_file.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001  # handed to the starting thread
+            self._failure = error
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        for reader in self._readers:
+            self._free.put_nowait(reader)
+        app = web.Application(client_max_size=4 * QUERY_CHARACTERS_MAX, middlewares=[self._guard])
+        app.router.add_get("/ping", self._ping)
+        app.router.add_get("/replicas_status", self._ping)
+        app.router.add_get("/", self._query)
+        app.router.add_post("/", self._query)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", self._port)
+            await site.start()
+            self._port = runner.addresses[0][1]
+            self.address = f"http://127.0.0.1:{self._port}"
+            self._write_address()
+            self._started.set()
+            await self._stop.wait()
+        finally:
+            await runner.cleanup()
+
+    def _write_address(self) -> None:
+        fresh = self._address_file.with_suffix(".new")
+        fresh.write_text(self.address + "\n")
+        fresh.replace(self._address_file)
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        # A page in a browser reaches loopback under a name of its own: only names of this machine are answered.
+        host = request.headers.get("Host", "")
+        if host.rpartition(":")[0].strip("[]") not in ("127.0.0.1", "localhost", "::1"):
+            return web.Response(status=403, text=f"Host was {host!r}; use 127.0.0.1:{self._port}\n")
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def _ping(self, _: web.Request) -> web.Response:
+        return web.Response(text="Ok.\n")
+
+    async def _query(self, request: web.Request) -> web.Response:
+        self.counters["queries"] += 1
+        try:
+            text = "\n".join(part for part in (request.query.get("query", ""), await request.text()) if part.strip())
+            if not text:
+                return web.Response(text="Ok.\n")
+            parameters = self._parameters(request)
+            admission = admit(text, self._outward)
+            chosen = admission.format or self._format(request)
+            body = await self._execute(admission.sql, parameters, "" if admission.format else chosen)
+        except RefusedError as error:
+            self.counters["refused"] += 1
+            return self._error(_CODE_READONLY, str(error))
+        except _QueryError as error:
+            self.counters["refused"] += 1
+            return self._error(error.code, str(error))
+        except DatabaseError as error:
+            self.counters["failed"] += 1
+            return self._error(error.code or 1000, error.problem)
+        return web.Response(body=body, headers=self._headers(chosen), content_type=_content_type(chosen))
+
+    def _parameters(self, request: web.Request) -> dict[str, str]:
+        """Query parameters; refuses settings and other databases."""
+        parameters: dict[str, str] = {}
+        for key, value in request.query.items():
+            if key.startswith("param_"):
+                parameters[key.removeprefix("param_")] = re.sub(
+                    r"\\.", lambda match: _ESCAPES.get(match.group(), match.group()), value
+                )
+            elif key == "database":
+                if value not in ("", "default", self._name):
+                    raise _QueryError(_CODE_UNKNOWN_DATABASE, f"database was {value!r}; here it is {self._name}")
+            elif key not in ("query", "default_format") and key not in _PARAMETERS_IGNORED:
+                raise _QueryError(_CODE_READONLY, f"setting {key} cannot be changed while recording")
+        return parameters
+
+    def _format(self, request: web.Request) -> str:
+        chosen = request.headers.get("X-ClickHouse-Format") or request.query.get("default_format") or "TabSeparated"
+        if not _FORMAT.match(chosen):
+            raise _QueryError(_CODE_SYNTAX, f"format was {chosen!r}; a format is a word such as JSONEachRow")
+        return chosen
+
+    async def _execute(self, sql: str, parameters: dict[str, str], fmt: str) -> bytes:
+        if self._waiting >= WAITING_MAX:
+            raise _QueryError(_CODE_TOO_MANY, f"{self._waiting} queries are waiting; try again later")
+        self._waiting += 1
+        try:
+            reader = await self._free.get()
+        finally:
+            self._waiting -= 1
+        bound = parameters if _PARAMETER_USED.search(sql) else None
+        running = asyncio.get_running_loop().run_in_executor(self._pool, reader.raw_query, sql, bound, fmt or None)
+        # A client that goes away must not hand back a connection that is still at work.
+        running.add_done_callback(lambda _: self._free.put_nowait(reader))
+        return await asyncio.shield(running)
+
+    def _headers(self, fmt: str) -> dict[str, str]:
+        return {
+            "X-ClickHouse-Format": fmt,
+            "X-ClickHouse-Timezone": "UTC",
+            "X-ClickHouse-Server-Display-Name": "tapehead",
+            "X-ClickHouse-Summary": json.dumps({"read_rows": "0", "read_bytes": "0"}),
+        }
+
+    def _error(self, code: int, message: str) -> web.Response:
+        _, found, rest = message.partition("Code: ")
+        text = found + rest if found else f"Code: {code}. DB::Exception: {message}"
+        headers = {"X-ClickHouse-Exception-Code": str(code)}
+        return web.Response(status=_STATUS_OF_CODE.get(code, 500), text=text + "\n", headers=headers)
+
+
+_OUTWARD_FUNCTIONS: Final = (
+    "SELECT name FROM system.table_functions UNION ALL SELECT name FROM system.functions WHERE match(name, '^ai[A-Z]')"
+)
+
+
+def _content_type(fmt: str) -> str:
+    if fmt.startswith("JSON"):
+        return "application/json"
+    return "text/plain" if fmt.startswith(("Tab", "TSV", "CSV", "Pretty", "Vertical")) else "application/octet-stream"
+
+
+def read_address(data: Path) -> str | None:
+    """The address of the SQL endpoint of the recorder that runs on a data folder; None where none runs."""
+    try:
+        return (data / ADDRESS_FILE).read_text().strip() or None
+    except FileNotFoundError:
+        return None
