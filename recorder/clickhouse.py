@@ -172,15 +172,19 @@ def open_embedded(folder: Path, name: str = DATABASE_DEFAULT) -> Database:
     try:
         room.stamp(str(chdb.engine_version))
         database = Database(room.connect(), name, str(folder), room)
-        _use(database)
+        database.command(f"CREATE DATABASE IF NOT EXISTS {name}")
+        database.command(f"USE {name}")
     except BaseException:
         room.release()
         raise
     return database
 
 
-def open_server(url: str, name: str = DATABASE_DEFAULT) -> Database:
+def open_server(url: str, name: str = DATABASE_DEFAULT, *, create: bool = True) -> Database:
     """Connect to a ClickHouse server by its HTTP(S) URL; user and password come from the environment.
+
+    Args:
+        create: the database if it is not there yet.
 
     Raises:
         DatabaseError: it does not answer, or refuses.
@@ -197,16 +201,10 @@ def open_server(url: str, name: str = DATABASE_DEFAULT) -> Database:
     except (DriverError, OSError) as error:
         raise _as_database_error(error, f"connecting to {url}") from error
     database = Database(client, name, url)
-    _use(database)
+    if create:
+        database.command(f"CREATE DATABASE IF NOT EXISTS {name}")
+    client.database = name
     return database
-
-
-def _use(database: Database) -> None:
-    database.command(f"CREATE DATABASE IF NOT EXISTS {database.name}")
-    if database.is_embedded:
-        database.command(f"USE {database.name}")
-    else:
-        database._client.database = database.name
 
 
 def _check_name(name: str) -> None:

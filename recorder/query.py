@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from recorder.admission import QUERY_CHARACTERS_MAX, RefusedError, admit
-from recorder.clickhouse import Database, DatabaseError
+from recorder.clickhouse import Database, DatabaseError, FolderError, open_embedded, open_server
 
-__all__ = ["ADDRESS_FILE", "QueryServer", "read_address"]
+__all__ = ["ADDRESS_FILE", "QueryServer", "open_for_reading", "read_address"]
 
 ADDRESS_FILE: Final = "sql.address"
 
@@ -248,3 +248,25 @@ def read_address(data: Path) -> str | None:
         return (data / ADDRESS_FILE).read_text().strip() or None
     except FileNotFoundError:
         return None
+
+
+def open_for_reading(data: Path, server: str = "") -> Database:
+    """Connect to the database of a data folder: through its recorder while one runs, else by opening the folder.
+
+    Args:
+        data: the data folder.
+        server: http(s) URL of the server that is recorded into; "" where the database is embedded.
+
+    Raises:
+        FolderError: no database is there, or it is in use but does not answer. DatabaseError: the server does not answer.
+    """
+    if server:
+        return open_server(server, create=False)
+    address = read_address(data)
+    if address is not None:
+        with contextlib.suppress(DatabaseError):  # its recorder was killed and left the address
+            return open_server(address, create=False)
+    folder = data / "clickhouse"
+    if not folder.is_dir():
+        raise FolderError(f"{data} holds no database", "record into it first, or try `tapehead demo`")
+    return open_embedded(folder)

@@ -1,0 +1,221 @@
+"""Runs a spool through dispatchers: frames by the compiled reader, decisions through the table that ran live."""
+
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from engine import decisions
+from engine.bybit.rules import CONTINUITY
+from ext.dispatch import Dispatcher
+from ext.journal import Record, RecordKind
+from ext.listener import Event, Gap, Listener
+from ext.segment import Damage
+from recorder.segments import first_payload
+from recorder.spool_reader import Routes, SpoolReader
+
+__all__ = ["Playback"]
+
+RestHandler = Callable[[dict[str, Any], int, int], None]
+
+_EVENT_OF_KIND: Final = {RecordKind.CLOCK: "clock_stepped", RecordKind.STOPPED: "stopped"}
+
+
+class Playback:
+    """The records of a spool, in order, as calls of a Listener. For one thread; follows a spool that still grows.
+
+    Args:
+        folder: the spool.
+        listener: called as it would have been live.
+        on_rest: called with each REST record: its payload, recv_ns and position.
+
+    Attributes:
+        position: of the record obeyed last, 0 before the first.
+        dispatchers: by category.
+        frames, records: obeyed so far; frames are records too.
+        at_seam: whether the next record begins a segment.
+    """
+
+    def __init__(self, folder: Path, listener: Listener, on_rest: RestHandler | None = None) -> None:
+        self.position = 0
+        self.dispatchers: dict[str, Dispatcher] = {}
+        self.frames = 0
+        self.records = 0
+        self._listener = listener
+        self._on_rest = on_rest
+        self._reader = SpoolReader(folder)
+        self._routes: Routes = {}
+        self._topics: dict[str, dict[str, int]] = {}
+        self._held: Record | None = None
+        self._damage: tuple[Damage, int] | None = None
+        self._unrouted: set[int] = set()
+
+    @property
+    def at_seam(self) -> bool:
+        """Whether the next record begins a segment, and waits."""
+        return self._held is not None
+
+    @property
+    def recv_ns(self) -> int:
+        """Wall clock of the record read last, 0 before the first."""
+        return self._reader.recv_ns
+
+    def run(self, limit: int, *, until: int = 0, stay: bool = False) -> int:
+        """Obey up to `limit` records; returns how many, 0 where there are no more yet.
+
+        Args:
+            limit: records.
+            until: position not to go beyond; 0 for none.
+            stay: not to enter another segment; `at_seam` tells that one waits.
+        """
+        taken = 0
+        while taken < limit and not (until and self.position >= until):
+            if self._held is not None:
+                if stay or taken or (until and self._held.position > until):
+                    break
+                record, self._held = self._held, None
+                self._obey(record)
+                taken += 1
+                continue
+            wanted = limit - taken if self._damage is None else 1
+            if until:
+                wanted = min(wanted, until - self.position)
+            frames, item = self._reader.feed(self._routes, wanted)
+            self.position += frames
+            self.frames += frames
+            self.records += frames
+            taken += frames
+            if self._damage is not None and (frames or item is not None):
+                self._report_damage()
+            if isinstance(item, Damage):
+                self._damage = (item, self.recv_ns)
+                self.position = item.next_position - 1
+            elif isinstance(item, Record) and item.kind == RecordKind.SEGMENT:
+                self._held = item
+            elif isinstance(item, Record):
+                self._obey(item)
+                taken += 1
+            elif frames < wanted:
+                break
+        return taken
+
+    def close(self) -> None:
+        """Let the files go."""
+        self._reader.close()
+
+    def _dispatcher(self, category: str) -> Dispatcher:
+        dispatcher = self.dispatchers.get(category)
+        if dispatcher is None:
+            dispatcher = Dispatcher(category, self._listener, rules=CONTINUITY.get(category))
+            self.dispatchers[category] = dispatcher
+            self._topics[category] = {}
+        return dispatcher
+
+    def _obey(self, record: Record) -> None:
+        self.position = record.position
+        self.records += 1
+        kind = RecordKind(record.kind)
+        if kind == RecordKind.SEGMENT:
+            self._begin_segment(record)
+        elif kind == RecordKind.FRAME:
+            self._unrouted_frame(record)
+        elif kind in _EVENT_OF_KIND:
+            self._event(record, _EVENT_OF_KIND[kind], record.payload.decode())
+        elif record.payload:
+            self._decide(record, kind, orjson.loads(record.payload))
+
+    def _decide(self, record: Record, kind: RecordKind, payload: dict[str, Any]) -> None:
+        if kind == RecordKind.REST:
+            if self._on_rest is not None:
+                self._on_rest(payload, record.recv_ns, record.position)
+            return
+        if kind == RecordKind.LOST and payload["topics"] is None:
+            for category in self.dispatchers:
+                self._lose_all(category, record, payload["start_ns"], payload["cause"], payload["detail"])
+            return
+        if kind == RecordKind.CONNECTED:
+            self._routes[payload["connection"]] = (self._dispatcher(payload["category"]), payload["leg"])
+        route = self._routes.get(payload.get("connection", record.connection))
+        if route is None and "category" in payload:
+            route = (self._dispatcher(payload["category"]), payload.get("leg", 0))
+        if route is None:
+            self._event(record, "unrouted", f"{kind.name} of connection {record.connection}")
+            return
+        dispatcher, leg = route
+        decisions.obey(dispatcher, kind, {"leg": leg, **payload}, record.recv_ns, record.position)
+        if kind == RecordKind.REQUESTED and payload["op"] == "desire":
+            self._topics[dispatcher.category].update(dict.fromkeys(payload["topics"], leg))
+        elif kind == RecordKind.REQUESTED and payload["op"] == "remove":
+            for topic in payload["topics"]:
+                self._topics[dispatcher.category].pop(topic, None)
+
+    def _begin_segment(self, record: Record) -> None:
+        payload = first_payload(record)
+        if payload["reason"] == "start":
+            self._routes.clear()
+            start_ns = payload["previous_recv_ns"]
+            if start_ns:
+                for category in self.dispatchers:
+                    self._lose_all(category, record, start_ns, "not_running", "the recorder was not running")
+        for connection in payload["connections"]:
+            dispatcher = self._dispatcher(connection["category"])
+            leg = connection["leg"]
+            self._routes[connection["connection"]] = (dispatcher, leg)
+            known = self._topics[dispatcher.category]
+            fresh = [topic for topic in connection.get("topics", ()) if topic not in known]
+            dispatcher.desired(fresh, record.recv_ns, leg, record.position)
+            known.update(dict.fromkeys(fresh, leg))
+
+    def _lose_all(self, category: str, record: Record, start_ns: int, cause: str, detail: str) -> None:
+        """All topics that were desired are missing from `start_ns` on, by our own fault."""
+        by_leg = sorted(self._topics[category].items(), key=lambda item: item[1])
+        for leg, items in groupby(by_leg, key=lambda item: item[1]):
+            topics = [topic for topic, _ in items]
+            self.dispatchers[category].lost(
+                topics, start_ns, record.recv_ns, cause, "ours", leg, record.position, detail
+            )
+
+    def _unrouted_frame(self, record: Record) -> None:
+        self.frames += 1
+        if record.connection not in self._unrouted:
+            self._unrouted.add(record.connection)
+            self._event(record, "unrouted", f"frames of connection {record.connection}, which was never opened")
+
+    def _report_damage(self) -> None:
+        """Name the records that damage took: an event, and for each desired topic a gap up to the record after it.
+
+        Books are left to their own continuity: what the damage took of them shows in their update ids.
+        """
+        if self._damage is None:
+            return
+        (damage, start_ns), self._damage = self._damage, None
+        lost = damage.position + 1
+        detail = f"{damage.next_position - lost} records lost to damage of the spool"
+        self._listener.on_event(
+            Event(category="", topic="", kind="spool_damaged", detail=detail, recv_ns=self.recv_ns, position=lost)
+        )
+        for category, topics in self._topics.items():
+            for topic, leg in topics.items():
+                for end_ns in (0, self.recv_ns):
+                    self._listener.on_gap(
+                        Gap(
+                            id=lost,
+                            category=category,
+                            topic=topic,
+                            cause="own_drop",
+                            fault="ours",
+                            leg=leg,
+                            start_ns=start_ns,
+                            end_ns=end_ns,
+                            missing=-1,
+                            detail=detail,
+                            position=lost,
+                        )
+                    )
+
+    def _event(self, record: Record, kind: str, detail: str) -> None:
+        self._listener.on_event(
+            Event(category="", topic="", kind=kind, detail=detail, recv_ns=record.recv_ns, position=record.position)
+        )
