@@ -1,0 +1,60 @@
+"""`python -m benchmarks NAME`: run one benchmark, show its table, with --json one JSON object last."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks import report
+from benchmarks.harness import Options
+
+BENCHMARKS: Final = {
+    "book": "decode + apply + best bid/ask of a book topic, against orjson, plain Python books and pybit",
+    "wire": "loopback websocket to book: CPU of the receiving process",
+    "load": "spool to ClickHouse, against inserting the same blocks ready-made; bytes per level change",
+    "kernels": "instructions a message of the hot kernels, counted by valgrind: free of noise",
+}
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"was {value}, must be at least 1")
+    return value
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure the core and the recorder. docs/benchmarks.md says what the numbers mean.",
+        epilog="\n".join(f"{name:8} {text}" for name, text in BENCHMARKS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--rounds", type=positive, help="interleaved rounds (processes per library)")
+    parser.add_argument("--messages", type=positive, help="messages of the longest stream")
+    parser.add_argument("--quick", action="store_true", help="tiny inputs: shows that it works, not how fast")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into a Markdown page")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    benchmark = import_module(f"benchmarks.{given.name}")
+    facts = benchmark.run(Options(given.rounds, given.messages, given.quick))
+    tables = benchmark.tables(facts)
+    report.show(facts, tables, Console(width=None if Console().is_terminal else 140))
+    if given.write:
+        text = report.markdown(facts, tables, datetime.now(UTC).date().isoformat())
+        report.write_between_marks(given.write, given.name, text)
+    if given.json:
+        print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

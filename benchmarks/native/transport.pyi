@@ -1,0 +1,5 @@
+from picows import WSListener
+
+class Counter(WSListener):
+    @property
+    def frames(self) -> int: ...
