@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import report
+from benchmarks import report, stream
 from benchmarks.harness import Options
 
 BENCHMARKS: Final = {
@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--rounds", type=positive, help="interleaved rounds (processes per library)")
     parser.add_argument("--messages", type=positive, help="messages of the longest stream")
+    parser.add_argument("--depth", type=int, choices=stream.DEPTHS, help="this depth alone (book, kernels)")
     parser.add_argument("--quick", action="store_true", help="tiny inputs: shows that it works, not how fast")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into a Markdown page")
     return parser.parse_args()
@@ -46,7 +47,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     benchmark = import_module(f"benchmarks.{given.name}")
-    facts = benchmark.run(Options(given.rounds, given.messages, given.quick))
+    facts = benchmark.run(Options(given.rounds, given.messages, given.depth, given.quick))
     tables = benchmark.tables(facts)
     report.show(facts, tables, Console(width=None if Console().is_terminal else 140))
     if given.write:

@@ -1,8 +1,7 @@
 """Runs each measurement in a process of its own and puts the numbers together.
 
-A benchmark module has `work(spec)`, which is called in the measuring process (`python -m benchmarks.worker`)
-and returns a dictionary; what is compared takes turns (A B C A B C ...), so that a change of the machine's mood
-meets all.
+A benchmark module has `work(spec)`, called in the measuring process (`python -m benchmarks.worker`); it
+returns a dictionary. What is compared takes turns (A B C A B C ...): the machine's mood meets all.
 """
 
 import json
@@ -29,6 +28,7 @@ class Options:
 
     rounds: int | None = None
     messages: int | None = None
+    depth: int | None = None
     quick: bool = False
 
 

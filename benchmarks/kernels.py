@@ -1,7 +1,7 @@
 """How many instructions does a message take? Counted by valgrind: a noisy machine gives the same numbers.
 
 Each kernel runs twice in a process of its own, over fewer and over more messages of the same file; the
-difference of the two counts leaves out the start of Python, the opening snapshot and all else that happens once.
+difference of the two counts leaves out the start of Python, the snapshot and all else that happens once.
 """
 
 import re
@@ -38,7 +38,7 @@ def run(options: Options) -> Facts:
         raise ValueError(f"messages was {more}; the difference needs more than {MESSAGES_FEW}")
     conditions = machine()
     native.build()
-    depths = DEPTHS[:1] if options.quick else DEPTHS
+    depths = (options.depth,) if options.depth else DEPTHS[:1] if options.quick else DEPTHS
     rows = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         for depth in depths:
@@ -61,6 +61,7 @@ def run(options: Options) -> Facts:
         "versions": versions([library for name in KERNELS for library in peers.find(name).libraries]),
         "rounds": 1,
         "messages": more - MESSAGES_FEW,
+        "depths": depths,
         "kernels": rows,
         "goals": [],
     }
@@ -82,13 +83,10 @@ def work(spec: dict[str, Any]) -> Facts:
 
 
 def tables(facts: Facts) -> list[Table]:
-    columns = ("decode + apply + best bid/ask", *(f"orderbook.{depth}" for depth in DEPTHS))
+    columns = ("decode + apply + best bid/ask", *(f"orderbook.{depth}" for depth in facts["depths"]))
     counts = {(row["name"], row["depth"]): row["instructions_a_message"] for row in facts["kernels"]}
     rows = [
-        (
-            peers.find(name).title,
-            *(f"{counts[name, depth]:,.0f}" if (name, depth) in counts else "" for depth in DEPTHS),
-        )
+        (peers.find(name).title, *(f"{counts[name, depth]:,.0f}" for depth in facts["depths"]))
         for name in KERNELS
     ]
     return [Table(f"instructions a message, mean of {facts['messages']:,}", columns, rows)]

@@ -1,6 +1,6 @@
 """The other end of the wire: sends a saved stream to one websocket client as fast as the client reads.
 
-All frames are rendered before the client comes, so sending costs little more than the system calls. It listens
+All frames are rendered before the client comes: sending costs little more than the system calls. It listens
 on loopback, prints its port, shakes hands, waits for the client's first frame, sends everything and closes:
 `python -m benchmarks.sender FOLDER CORE`.
 """

@@ -2,8 +2,7 @@
 
 A hidden book, half as deep again as the topic's window, takes random orders; a frame holds what they changed
 inside the window. A level pushed out of the window is sent as size "0", one that enters it as an insert, so a
-client's book always holds exactly `depth` levels a side. The expected levels are read from the hidden book, not
-from the frames.
+client's book always holds exactly `depth` levels a side. The expected levels are read from the hidden book.
 """
 
 import json
@@ -91,7 +90,7 @@ class Side:
         return min(int(self.rng.expovariate(1 / max(1.0, self.depth * RANK_SHARE))), self.depth - 1)
 
     def order(self, limit_key: int) -> list[int]:
-        """Change one level, keys staying above `limit_key`; return the keys it may have changed in the window."""
+        """Change one level, keys staying above `limit_key`; return the keys that may have changed."""
         rank = self.random_rank()
         draw = self.rng.random()
         if draw < RESIZE_SHARE:
@@ -245,7 +244,7 @@ def generate(depth: int, messages: int, seed: int = 1) -> Stream:
 
 
 def save(stream: Stream, folder: Path) -> None:
-    """Write a stream for another process: frames one a line (compact, so without line feed), the rest as JSON."""
+    """Write a stream for another process: frames one a line (they hold no line feed), the rest as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FRAMES_FILE).write_bytes(b"\n".join(stream.frames))
     expected = {

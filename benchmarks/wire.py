@@ -84,7 +84,7 @@ def capped_socket(url: str) -> socket.socket:
 
 
 async def receive(receiver: receivers.Receiver, port: int) -> tuple[float, float]:
-    """Connect, ask for the stream, take it until the sender closes; return (CPU, wall) seconds of taking it."""
+    """Connect, ask for the stream, take it until the sender closes; return (CPU, wall) seconds of that."""
     url = f"ws://127.0.0.1:{port}/v5/public/linear"
     connection = capped_socket(url)
     transport, _ = await ws_connect(receiver.listener, url, socket_factory=lambda *_: connection)

@@ -1,4 +1,4 @@
-"""Compiled consumers: what a strategy written in Cython looks like and costs. Built when a benchmark needs it."""
+"""Compiled consumers: what a strategy in Cython looks like and costs. Built when a benchmark needs it."""
 
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ def build() -> None:
         Extension(f"benchmarks.native.{path.stem}", [str(path)], extra_compile_args=["-O3"])
         for path in sorted(FOLDER.glob("*.pyx"))
     ]
-    modules = cythonize(
+    modules = cythonize(  # type: ignore[no-untyped-call]  # Cython has no annotations
         extensions,
         build_dir=str(BUILD_FOLDER),
         include_path=[str(ROOT)],

@@ -1,7 +1,6 @@
 """The implementations that are compared: one module each, imported only in the process that measures it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from decimal import Decimal
 from importlib import import_module
 from typing import ClassVar, Final, cast
@@ -14,8 +13,8 @@ Best = tuple[Decimal, Decimal]
 class Peer(ABC):
     """Decodes the frames of one topic, keeps its book, reads the best bid and ask after each frame.
 
-    A new peer has an empty book. `run` is what is timed: its loop stands in each peer, so that none pays for a
-    call that its users would not make.
+    A new peer has an empty book. `run` is what is timed: its loop stands in each peer, so that none pays for
+    a call that its users would not make.
     """
 
     title: ClassVar[str]
@@ -40,8 +39,8 @@ class Peer(ABC):
         raise NotImplementedError(f"{self.title} keeps no book")
 
 
-class FloatPeer(Peer):
-    """A peer whose numbers are floats, as usual in plain Python; `seen` is set by `run`."""
+class TextPeer(Peer):
+    """A peer with float prices and sizes as sent, like the fast ones of plain Python; `run` sets `seen`."""
 
     seen: tuple[float, float] = (0.0, 0.0)
 
@@ -50,24 +49,24 @@ class FloatPeer(Peer):
 
     def levels(self, count: int) -> Levels:
         bids, asks = self.pairs()
-        return decimals(bids)[:count], decimals(asks)[:count]
+        return decimals(bids[:count]), decimals(asks[:count])
 
     @abstractmethod
-    def pairs(self) -> tuple[Iterable[tuple[float, float]], Iterable[tuple[float, float]]]:
+    def pairs(self) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
         """Return (price, size) of all bids and asks, best first."""
 
 
-def decimals(pairs: Iterable[tuple[float, float]]) -> list[Level]:
-    return [(Decimal(repr(price)), Decimal(repr(size))) for price, size in pairs]
+def decimals(pairs: list[tuple[float, str]]) -> list[Level]:
+    return [(Decimal(repr(price)), Decimal(size)) for price, size in pairs]
 
 
 NAMES: Final = (
     "orjson_loads",
     "tapehead",
     "tapehead_cython",
+    "bisect_dict",
     "bisect_lists",
     "sorted_dict",
-    "json_dict",
     "pybit_book",
 )
 

@@ -3,16 +3,16 @@
 import orjson
 from sortedcontainers import SortedDict
 
-from benchmarks.peers import FloatPeer
+from benchmarks.peers import TextPeer
 
 
-class SortedDicts(FloatPeer):
+class SortedDicts(TextPeer):
     title = "orjson + SortedDict"
     libraries = ("orjson", "sortedcontainers")
 
     def __init__(self, depth: int) -> None:
-        self.bids: SortedDict[float, float] = SortedDict()
-        self.asks: SortedDict[float, float] = SortedDict()
+        self.bids: SortedDict[float, str] = SortedDict()
+        self.asks: SortedDict[float, str] = SortedDict()
 
     def run(self, frames: list[bytes]) -> None:
         loads = orjson.loads
@@ -25,17 +25,15 @@ class SortedDicts(FloatPeer):
                 bids.clear()
                 asks.clear()
             for book, levels in ((bids, data["b"]), (asks, data["a"])):
-                for price_text, size_text in levels:
-                    price = float(price_text)
-                    size = float(size_text)
-                    if size:
-                        book[price] = size
+                for price, size in levels:
+                    if size != "0":
+                        book[float(price)] = size
                     else:
-                        book.pop(price, None)
+                        book.pop(float(price), None)
             seen = bids.peekitem(-1)[0], asks.peekitem(0)[0]
         self.seen = seen
 
-    def pairs(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    def pairs(self) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
         return list(self.bids.items())[::-1], list(self.asks.items())
 
 

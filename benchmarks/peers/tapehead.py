@@ -1,4 +1,4 @@
-"""Our Dispatcher driven from a Python loop, its listener doing nothing; best prices read as Python integers."""
+"""Our Dispatcher driven from a Python loop, with an idle listener; best prices read as Python integers."""
 
 from typing import Final
 
