@@ -1,0 +1,159 @@
+"""The benchmarks on tiny inputs: streams lead to the book they promise, wrong books are named."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from benchmarks import book, harness, native, peers, receivers, report, stream
+
+
+def replay(frames: list[bytes]) -> tuple[list[tuple[Decimal, Decimal]], stream.Levels]:
+    """The obvious book: a dict a side; returns the best prices after each frame and the final levels."""
+    bids: dict[Decimal, Decimal] = {}
+    asks: dict[Decimal, Decimal] = {}
+    best = []
+    for frame in frames:
+        message = json.loads(frame)
+        if message["type"] == "snapshot":
+            bids.clear()
+            asks.clear()
+        for side, levels in ((bids, message["data"]["b"]), (asks, message["data"]["a"])):
+            for price, size in levels:
+                if Decimal(size):
+                    side[Decimal(price)] = Decimal(size)
+                else:
+                    del side[Decimal(price)]
+        best.append((max(bids), min(asks)))
+    return best, (sorted(bids.items(), reverse=True), sorted(asks.items()))
+
+
+@pytest.fixture(scope="module")
+def compiled() -> None:
+    native.build()
+
+
+@pytest.mark.parametrize("depth", stream.DEPTHS)
+def test_stream_leads_to_the_levels_it_promises(depth: int) -> None:
+    given = stream.generate(depth, 300)
+    best, levels = replay(given.frames)
+    assert best == given.best
+    assert levels == given.levels
+    assert [len(side) for side in levels] == [depth, depth]
+    assert all(bid < ask for bid, ask in best)
+
+
+@pytest.mark.parametrize("depth", stream.DEPTHS)
+def test_stream_is_as_the_venue_sends_it(depth: int) -> None:
+    given = stream.generate(depth, 600)
+    messages = [json.loads(frame) for frame in given.frames]
+    updates = [message["data"]["u"] for message in messages]
+    assert updates == list(range(updates[0], updates[0] + len(updates)))
+    assert [message["type"] for message in messages[1:]] == ["snapshot" if depth == 1 else "delta"] * 599
+    head = ["topic", "ts", "type"] if depth == 1 else ["topic", "type", "ts"]
+    assert list(messages[1]) == [*head, "data", "cts"]
+    assert list(messages[1]["data"]) == ["s", "b", "a", "u", "seq"]
+    assert given.frames[1] == json.dumps(messages[1], separators=(",", ":")).encode()
+    assert given.changes_mean == pytest.approx(stream.CHANGES[depth], rel=0.08)
+
+
+def test_equal_arguments_give_equal_bytes_and_fewer_messages_a_prefix() -> None:
+    more, fewer = stream.generate(50, 40, seed=7), stream.generate(50, 20, seed=7)
+    assert more.frames == stream.generate(50, 40, seed=7).frames
+    assert more.frames[:20] == fewer.frames
+    assert more.frames != stream.generate(50, 40, seed=8).frames
+
+
+def test_stream_survives_saving(tmp_path: Path) -> None:
+    given = stream.generate(50, 20)
+    stream.save(given, tmp_path)
+    assert stream.load(tmp_path) == given
+
+
+def test_stream_refuses_an_unknown_depth() -> None:
+    with pytest.raises(ValueError, match=r"depth was 500; streams exist for 1, 50, 200, 1000"):
+        stream.generate(500, 10)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("depth", stream.DEPTHS)
+@pytest.mark.parametrize("name", [name for name in peers.NAMES if name != "pybit_book"])
+def test_peer_keeps_the_right_book(name: str, depth: int) -> None:
+    check = book.work_check(peers.find(name), stream.generate(depth, 120))
+    assert check["right"], check
+
+
+def test_unsorted_book_is_reported_as_wrong() -> None:
+    check = book.work_check(peers.find("pybit_book"), stream.generate(50, 120))
+    assert not check["right"]
+    assert check["best_wrong"] > 0
+    assert book.verdict(check).startswith("WRONG")
+
+
+def test_missing_update_is_reported_as_wrong() -> None:
+    class Deaf(peers.find("bisect_lists")):  # type: ignore[misc]  # the base is chosen at run time
+        def run(self, frames: list[bytes]) -> None:
+            super().run([frame for frame in frames if b'"delta"' not in frame])
+
+    assert not book.work_check(Deaf, stream.generate(50, 120))["right"]
+
+
+def test_every_pass_is_timed_with_a_new_book() -> None:
+    made = []
+
+    class Watched(peers.find("bisect_lists")):  # type: ignore[misc]  # the base is chosen at run time
+        def __init__(self, depth: int) -> None:
+            super().__init__(depth)
+            made.append(depth)
+
+    facts = book.work_time(Watched, stream.generate(50, 20).frames, 50, timed_s=0.0)
+    assert made == [50] * facts["passes"] == [50] * book.PASSES_MIN
+    assert facts["us"] > 0
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("name", receivers.NAMES)
+def test_receiver_takes_the_whole_wire(name: str, tmp_path: Path) -> None:
+    stream.save(stream.generate(50, 300), tmp_path)
+    facts = harness.spawn("wire", {"receiver": name, "stream": str(tmp_path)})
+    assert facts["right"]
+    assert facts["cpu_s_per_million"] > 0
+
+
+def test_failed_process_says_why() -> None:
+    with pytest.raises(harness.WorkError, match="No module named"):
+        harness.spawn("book", {"peer": "none", "mode": "check", "stream": "none"})
+
+
+def test_ratio_compares_within_a_round() -> None:
+    assert harness.ratio([2.0, 40.0, 6.0], [1.0, 10.0, 2.0]) == harness.Spread(3.0, 2.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "at_most", "reached"),
+    [(0.3, True, True), (0.4, True, False), (0.3, False, False), (0.4, False, True)],
+)
+def test_goal_is_reached_on_its_own_side(value: float, at_most: bool, reached: bool) -> None:
+    assert harness.goal("ratio", value, 0.35, at_most=at_most)["reached"] is reached
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123, "0.012"), (0.456, "0.46"), (4.567, "4.57"), (45.67, "45.7"), (1234.5, "1,234")],
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert report.number(value) == text
+
+
+def test_tables_are_written_between_the_marks_only(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- book begin -->\nold\n<!-- book end -->\nafter\n")
+    report.write_between_marks(
+        page, "book", report.markdown_table(report.Table("", ("a", "b"), [("1", "2")]))
+    )
+    assert page.read_text() == (
+        "before\n<!-- book begin -->\n| a | b |\n|---|---:|\n| 1 | 2 |\n<!-- book end -->\nafter\n"
+    )
+    with pytest.raises(ValueError, match="has 0 blocks"):
+        report.write_between_marks(page, "wire", "text")
