@@ -1,0 +1,1 @@
+"""Facts about the venue, and nothing else: endpoints, topics, limits, continuity, answers, REST."""

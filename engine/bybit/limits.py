@@ -1,0 +1,60 @@
+"""The venue's limits on connections and requests, and the splits that keep them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+__all__ = [
+    "ARGS_BYTES_PER_CONNECTION_MAX",
+    "ARGS_BYTES_PER_REQUEST_MAX",
+    "ARGS_PER_REQUEST_MAX",
+    "NEW_CONNECTIONS_MAX",
+    "NEW_CONNECTIONS_WINDOW_S",
+    "argument_bytes",
+    "requests",
+    "split",
+]
+
+# Spot refuses an eleventh argument ("args size >10"). The others document no count; very large requests made
+# the venue close connections, so requests stay small there too.
+ARGS_PER_REQUEST_MAX: Final = {"spot": 10, "linear": 100, "inverse": 100, "option": 100, "spread": 100}
+ARGS_BYTES_PER_REQUEST_MAX: Final = 4_000
+
+# "Length of the args array for one public connection": read as the sum over all requests of a connection.
+ARGS_BYTES_PER_CONNECTION_MAX: Final = 21_000
+ARGS_PER_CONNECTION_MAX: Final = {"option": 2_000}
+
+# Per domain, all paths together. No more is asked for than this, whatever the reconnect delay.
+NEW_CONNECTIONS_MAX: Final = 500
+NEW_CONNECTIONS_WINDOW_S: Final = 300
+
+
+def argument_bytes(topic: str) -> int:
+    """Return what a topic takes of the argument array: itself, two quotes and a comma."""
+    return len(topic) + 3
+
+
+def requests(category: str, topics: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Cut topics into requests of at most as many arguments and bytes as the venue takes at once."""
+    yield from _packed(
+        ((topic,) for topic in topics), ARGS_PER_REQUEST_MAX[category], ARGS_BYTES_PER_REQUEST_MAX
+    )
+
+
+def split(category: str, groups: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Spread topics over as few connections as the limits allow; a group (of one symbol) stays together."""
+    count_max = ARGS_PER_CONNECTION_MAX.get(category, ARGS_BYTES_PER_CONNECTION_MAX)
+    return list(_packed(groups, count_max, ARGS_BYTES_PER_CONNECTION_MAX))
+
+
+def _packed(groups: Iterable[Sequence[str]], count_max: int, bytes_max: int) -> Iterator[tuple[str, ...]]:
+    packed: list[str] = []
+    size = 0
+    for group in groups:
+        group_size = sum(map(argument_bytes, group))
+        if packed and (len(packed) + len(group) > count_max or size + group_size > bytes_max):
+            yield tuple(packed)
+            packed, size = [], 0
+        packed += group
+        size += group_size
+    if packed:
+        yield tuple(packed)

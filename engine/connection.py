@@ -1,0 +1,280 @@
+"""Drives one Session over a websocket; the only module that opens one."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+
+from picows import WSError, WSMsgType, WSTransport, ws_connect
+
+from engine.backoff import Allowance, Backoff
+from engine.clock import NS_PER_S, Clock
+from engine.config import FeedOptions
+from engine.decisions import obey
+from engine.session import Session
+from ext.dispatch import Dispatcher
+from ext.frames import FrameListener
+from ext.journal import Journal
+
+__all__ = ["Connection"]
+
+logger = logging.getLogger(__name__)
+
+# A connection that lived this long has earned a quick first attempt at the next one.
+STEADY_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+
+
+class Connection:
+    """Keeps one websocket open, for ever, and does what its Session decides.
+
+    Everything happens on the event loop's thread. Decisions are taken between receive batches, never inside
+    one: each is recorded (with a journal) and obeyed before the next frame is read, so a replay meets them in
+    the same order.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        dispatcher: Dispatcher,
+        options: FeedOptions,
+        *,
+        clock: Clock,
+        random: Callable[[], float],
+        allowance: Allowance,
+        ssl_context: ssl.SSLContext | None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.session = session
+        self.frames = FrameListener(
+            dispatcher,
+            self,
+            leg=session.leg,
+            connection=session.connection,
+            journal=journal,
+            message_bytes_max=options.message_bytes_max,
+        )
+        self._counted: Counter[str] = Counter()
+        self._dispatcher = dispatcher
+        self._options = options
+        self._clock = clock
+        self._backoff = Backoff(options.reconnect_delay_s, options.reconnect_delay_max_s, random)
+        self._allowance = allowance
+        self._ssl_context = ssl_context
+        self._journal = journal
+        self._transport: WSTransport | None = None
+        self._opened_ns = 0
+        self._drop_cause: tuple[str, str] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._logged: set[type[Exception]] = set()
+
+    async def run(self) -> None:
+        """Connect, and connect again whenever that ends; returns only by being cancelled."""
+        self._advance()
+        try:
+            while True:
+                await self._live_once()
+                await asyncio.sleep(self._backoff.next_s())
+        finally:
+            await self._shut()
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Everything counted since the start."""
+        frames = self.frames
+        total = Counter(
+            frames_received=frames.frames, bytes_received=frames.bytes, fragments_received=frames.fragments
+        )
+        total.update(self._counted)
+        total.update(self.session.counters)
+        return total
+
+    # what the dispatcher tells (see ext.listener.Control)
+
+    def on_message(self, message: object) -> None:
+        """A control message was decoded."""
+        self.session.message(message, self._clock.now())
+        self._schedule()
+
+    def on_desync(self, topic: str) -> None:
+        """A book needs a new snapshot."""
+        self.session.desync(topic, self._clock.now())
+        self._schedule()
+
+    def on_sync(self, topic: str) -> None:
+        """A book got its snapshot."""
+        self.session.sync(topic, self._clock.now())
+        self._schedule()
+
+    # what the FrameListener tells
+
+    def on_connected(self, transport: WSTransport) -> None:
+        """The handshake is complete; frames may follow at once, so the session hears of it now."""
+        self._transport = transport
+        self._drop_cause = None
+        now = self._clock.now()
+        self._opened_ns = now.mono_ns
+        self._cap_receive_buffer(transport)
+        self.session.connected(now)
+        self._advance()
+
+    def on_disconnected(self, transport: WSTransport) -> None:
+        """The socket is closed, by whomever."""
+        now = self._clock.now()
+        if now.mono_ns - self._opened_ns >= STEADY_S * NS_PER_S:
+            self._backoff.reset()
+        self._transport = None
+        cause, detail = self._drop_cause or _close_reason(transport)
+        self.session.disconnected(now, cause, detail)
+        self._advance()
+
+    def on_fault(self, error: Exception) -> None:
+        """Something was raised that should not have been: counted, logged once per kind, survived."""
+        self._counted["faults"] += 1
+        if type(error) not in self._logged:
+            self._logged.add(type(error))
+            logger.error(
+                "fault on connection %d (%s)", self.session.connection, self.session.url, exc_info=error
+            )
+
+    def on_broken(self, cause: str, detail: str) -> None:
+        """The stream cannot be followed any further: replace the connection."""
+        if self._transport is not None and self._drop_cause is None:
+            self._drop_cause = (cause, detail)
+            self._transport.disconnect(graceful=False)
+
+    # inside
+
+    async def _live_once(self) -> None:
+        """One connection from its opening to its end; whatever goes wrong with it ends here."""
+        await asyncio.sleep(self._allowance.reserve_s(self._clock.now().mono_ns))
+        self._counted["attempts"] += 1
+        try:
+            transport = await self._open()
+        except Exception as error:  # noqa: BLE001 - a feed outlives every way in which an attempt can fail
+            self._attempt_failed(error)
+            return
+        try:
+            await transport.wait_disconnected()
+        except WSError as error:
+            logger.debug("connection %d ended: %s", self.session.connection, error)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.on_fault(error)
+
+    async def _open(self) -> WSTransport:
+        async with asyncio.timeout(self._options.connect_timeout_s):
+            transport, _ = await ws_connect(
+                lambda: self.frames,
+                self.session.url,
+                ssl_context=self._ssl_context,
+                disconnect_on_exception=False,
+                websocket_handshake_timeout=None,
+                enable_auto_pong=False,
+                max_frame_size=self._options.message_bytes_max,
+                max_redirects=0,
+            )
+        return transport
+
+    def _attempt_failed(self, error: Exception) -> None:
+        self._counted["failed_attempts"] += 1
+        reason = failure_reason(error)
+        if reason == "internal":
+            self.on_fault(error)
+        if self._transport is not None:
+            self.on_broken(reason, str(error))
+            return
+        self.session.disconnected(self._clock.now(), reason, str(error) or type(error).__name__)
+        self._advance()
+
+    async def _shut(self) -> None:
+        if self._transport is not None:
+            transport = self._transport
+            self._drop_cause = ("closed", "by this side")
+            transport.send_close()
+            transport.disconnect()
+            with contextlib.suppress(TimeoutError, WSError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await transport.wait_disconnected()
+        for handle in (self._timer, self._soon):
+            if handle is not None:
+                handle.cancel()
+
+    def _cap_receive_buffer(self, transport: WSTransport) -> None:
+        raw: socket.socket = transport.underlying_transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._options.receive_buffer_bytes)
+
+    def _schedule(self) -> None:
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_soon(self._advance)
+
+    def _advance(self) -> None:
+        """Let the session do what is due, do as it decided, and come back at its deadline."""
+        self._soon = None
+        self.session.heard(self.frames.last_mono_ns)
+        try:
+            self.session.tick(self._clock.now())
+            self._decide()
+            self._send()
+        except Exception as error:  # noqa: BLE001 - the next deadline must be set whatever happened
+            self.on_fault(error)
+        if self.session.reconnect_cause is not None:
+            self.on_broken(self.session.reconnect_cause, "")
+        self._set_timer()
+
+    def _decide(self) -> None:
+        decisions = self.session.take_decisions()
+        positions = [0] * len(decisions)
+        if self._journal is not None and decisions:
+            number = self.session.connection
+            positions = [
+                self._journal.append_record(
+                    decision.kind, decision.encoded(), number, decision.recv_ns, decision.mono_ns
+                )
+                for decision in decisions
+            ]
+            self._journal.commit()
+        for decision, position in zip(decisions, positions, strict=True):
+            obey(self._dispatcher, decision.kind, decision.payload, decision.recv_ns, position)
+
+    def _send(self) -> None:
+        for message in self.session.take_sends():
+            if self._transport is not None:
+                self._transport.send(WSMsgType.TEXT, message)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        deadline_ns = self.session.deadline_ns
+        if deadline_ns is None:
+            self._timer = None
+            return
+        wait_s = max(0.0, (deadline_ns - self._clock.now().mono_ns) / NS_PER_S)
+        self._timer = loop.call_later(wait_s, self._advance)
+
+
+def failure_reason(error: Exception) -> str:
+    """Say in one word why an attempt to connect failed."""
+    reasons: tuple[tuple[type[Exception], str], ...] = (
+        (TimeoutError, "timeout"),
+        (ssl.SSLError, "tls"),
+        (socket.gaierror, "dns"),
+        (ConnectionRefusedError, "refused"),
+        (OSError, "network"),
+        (WSError, "handshake"),
+    )
+    return next((reason for kind, reason in reasons if isinstance(error, kind)), "internal")
+
+
+def _close_reason(transport: WSTransport) -> tuple[str, str]:
+    handshake = transport.close_handshake
+    if handshake is None:
+        return "lost", "closed without a close frame"
+    for cause, info in (("closed", handshake.recv), ("protocol", handshake.sent)):
+        if info is not None:
+            return cause, f"code {info.code.value} {info.reason}".rstrip()
+    return "lost", "an empty close handshake"

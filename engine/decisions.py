@@ -1,0 +1,99 @@
+"""Decisions: what timers, answers and the network decided, and the one table of what each means to a
+Dispatcher.
+
+A decision is recorded and then obeyed. When the spool is read its record is obeyed by the same table, so a
+replay is equal to the live run. Payloads carry all that obeying needs:
+
+    CONNECTED     connection category leg url
+    DISCONNECTED  connection leg cause detail
+    REQUESTED     connection leg op topics          op: desire (wanted from now on), subscribe, unsubscribe,
+    remove CONFIRMED     connection leg op topics          op: subscribe, unsubscribe REJECTED      connection
+    leg topics start_ns reason STALLED       connection leg topics start_ns detail LOST          leg topics
+    start_ns cause fault detail
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from ext.dispatch import Dispatcher
+from ext.journal import RecordKind
+
+__all__ = ["Decision", "Payload", "obey"]
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision with the moment it was made; ``payload`` is what the record holds, as JSON."""
+
+    kind: RecordKind
+    payload: Payload
+    recv_ns: int
+    mono_ns: int
+
+    def encoded(self) -> bytes:
+        """Return the payload as the bytes of its record."""
+        return orjson.dumps(self.payload)
+
+
+def obey(dispatcher: Dispatcher, kind: RecordKind, payload: Payload, recv_ns: int, position: int = 0) -> None:
+    """Tell the dispatcher what was decided. Kinds that mean nothing to it are accepted and do nothing."""
+    action = _ACTIONS.get(kind)
+    if action is not None:
+        action(dispatcher, payload, recv_ns, position)
+
+
+def _connected(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    dispatcher.connected(payload["leg"], recv_ns, position)
+
+
+def _disconnected(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    detail = ": ".join(part for part in (payload["cause"], payload["detail"]) if part)
+    dispatcher.disconnected(payload["leg"], recv_ns, position, "disconnect", detail)
+
+
+def _requested(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    if payload["op"] == "desire":
+        dispatcher.desired(payload["topics"], recv_ns, payload["leg"], position)
+    elif payload["op"] == "remove":
+        dispatcher.removed(payload["topics"], recv_ns, payload["leg"], position)
+
+
+def _confirmed(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    if payload["op"] == "subscribe":
+        dispatcher.confirmed(payload["topics"], recv_ns, payload["leg"], position)
+
+
+def _rejected(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    _lose(dispatcher, payload, recv_ns, position, "rejected", "caller", payload["reason"])
+
+
+def _stalled(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    _lose(dispatcher, payload, recv_ns, position, "stalled", "venue", payload["detail"])
+
+
+def _lost(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    _lose(dispatcher, payload, recv_ns, position, payload["cause"], payload["fault"], payload["detail"])
+
+
+def _lose(
+    dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int, cause: str, fault: str, detail: str
+) -> None:
+    dispatcher.lost(
+        payload["topics"], payload["start_ns"], recv_ns, cause, fault, payload["leg"], position, detail
+    )
+
+
+_ACTIONS: Final[dict[RecordKind, Callable[[Dispatcher, Payload, int, int], None]]] = {
+    RecordKind.CONNECTED: _connected,
+    RecordKind.DISCONNECTED: _disconnected,
+    RecordKind.REQUESTED: _requested,
+    RecordKind.CONFIRMED: _confirmed,
+    RecordKind.REJECTED: _rejected,
+    RecordKind.STALLED: _stalled,
+    RecordKind.LOST: _lost,
+}

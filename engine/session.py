@@ -1,0 +1,452 @@
+"""The sans-I/O brain of one connection: what to send, what was decided, when to look again.
+
+Inputs (`connected`, `disconnected`, `message`, `desync`, `sync`, `heard`, `add`, `remove`) only note what
+happened. `tick` does whatever is due and fills the outputs: `take_decisions`, `take_sends`, `deadline_ns`,
+`reconnect_cause`. A driver calls `tick` after its inputs and again when the deadline comes; decisions are to
+be recorded and obeyed before anything is sent. No socket, no clock, no thread, no callback.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import groupby
+from typing import Any, Final
+
+import orjson
+
+from engine.bybit import limits, replies, topics
+from engine.clock import NS_PER_S, Instant
+from engine.config import FeedOptions
+from engine.decisions import Decision
+from engine.errors import UsageError
+from ext.journal import RecordKind
+
+__all__ = ["Session", "TopicState"]
+
+ACK_FAILURES_MAX: Final = 3
+SNAPSHOT_FAILURES_MAX: Final = 5
+REJECTED_RETRY_MAX_S: Final = 3600
+# A book that stayed in step for this long has earned an immediate resynchronisation.
+STEADY_S: Final = 60
+
+PING: Final = b'{"op":"ping"}'
+
+
+class TopicState(Enum):
+    """Where a topic stands with the venue."""
+
+    WANTED = "wanted"
+    SUBSCRIBING = "subscribing"
+    AWAITING_SNAPSHOT = "awaiting snapshot"
+    CONFIRMED = "confirmed"
+    LEAVING = "leaving"
+    UNSUBSCRIBING = "unsubscribing"
+    PARKED = "parked"
+
+
+@dataclass(slots=True)
+class _Topic:
+    name: str
+    needs_snapshot: bool
+    # Wall time since when there has been no data that can be trusted: the start of a loss.
+    without_since_ns: int
+    state: TopicState = TopicState.WANTED
+    # When the state has something to do: subscribe, give up waiting, unsubscribe, try again. None: nothing.
+    due_ns: int | None = 0
+    is_synced: bool = False
+    synced_at_ns: int = 0
+    is_removed: bool = False
+    resyncs: int = 0
+    snapshot_failures: int = 0
+    ack_failures: int = 0
+    rejections: int = 0
+
+    def enter(self, state: TopicState, due_ns: int | None = None) -> None:
+        self.state = state
+        self.due_ns = due_ns
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    id: str
+    op: str
+    topics: tuple[str, ...]
+    deadline_ns: int
+
+
+class Session:
+    """Topics of one connection, from wanted to confirmed and in step.
+
+    ``connection`` and ``leg`` are the numbers that records and dispatcher calls carry. Not thread-safe.
+    """
+
+    def __init__(
+        self, category: str, leg: int, options: FeedOptions, *, connection: int = 1, url: str = ""
+    ) -> None:
+        topics.check_category(category)
+        self.category = category
+        self.leg = leg
+        self.connection = connection
+        self.url = url
+        self.is_connected = False
+        self.reconnect_cause: str | None = None
+        self.rtt_ns = 0
+        self.counters: Counter[str] = Counter()
+        self._options = options
+        self._topics: dict[str, _Topic] = {}
+        self._requests: dict[str, _Request] = {}
+        self._requests_made = 0
+        self._decisions: list[Decision] = []
+        self._sends: list[bytes] = []
+        self._is_down_noted = False
+        self._ping_due_ns = 0
+        self._pinged_at_ns = 0
+        self._is_pong_due = False
+        self._heard_ns = 0
+
+    # what is wanted
+
+    def add(self, names: Iterable[str], now: Instant) -> None:
+        """Want these topics from now on; those already wanted are left alone. Raises TopicError."""
+        parsed = {name: topics.parse(self.category, name) for name in names}
+        added = [name for name in parsed if name not in self._topics or self._topics[name].is_removed]
+        for name in added:
+            topic = self._topics.setdefault(
+                name, _Topic(name, parsed[name].starts_with_snapshot, now.wall_ns)
+            )
+            topic.is_removed = False
+        self._request_noted("desire", added, now)
+
+    def remove(self, names: Iterable[str], now: Instant) -> None:
+        """Want these topics no more. Raises UsageError for one that was not wanted."""
+        leaving = []
+        for name in names:
+            topic = self._topics.get(name)
+            if topic is None or topic.is_removed:
+                raise UsageError(f"topic {name!r} is not subscribed", "remove only what was added")
+            leaving.append(topic)
+        for topic in leaving:
+            topic.is_removed = True
+            if topic.state in (TopicState.WANTED, TopicState.PARKED):
+                del self._topics[topic.name]
+            elif topic.state in (TopicState.CONFIRMED, TopicState.AWAITING_SNAPSHOT):
+                topic.enter(TopicState.LEAVING, now.mono_ns)
+        self._request_noted("remove", [topic.name for topic in leaving], now)
+
+    def states(self) -> dict[str, TopicState]:
+        """Return where each wanted topic stands."""
+        return {topic.name: topic.state for topic in self._topics.values() if not topic.is_removed}
+
+    # what happened
+
+    def connected(self, now: Instant) -> None:
+        """The socket is open."""
+        self.is_connected = True
+        self._is_down_noted = False
+        self.reconnect_cause = None
+        self.counters["connects"] += 1
+        self._ping_due_ns = now.mono_ns + _ns(self._options.ping_interval_s)
+        self._is_pong_due = False
+        self._decide(RecordKind.CONNECTED, now, category=self.category, url=self.url)
+
+    def disconnected(self, now: Instant, cause: str, detail: str = "") -> None:
+        """The socket is gone, or could not be opened; a series of failed attempts is decided upon once."""
+        self.is_connected = False
+        self.reconnect_cause = None
+        self._requests.clear()
+        self._sends.clear()
+        if not self._is_down_noted:
+            self._is_down_noted = True
+            self.counters["disconnects"] += 1
+            self._decide(RecordKind.DISCONNECTED, now, cause=cause, detail=detail)
+        for topic in list(self._topics.values()):
+            if topic.is_removed:
+                del self._topics[topic.name]
+                continue
+            if topic.state is not TopicState.PARKED:
+                topic.enter(TopicState.WANTED, now.mono_ns)
+            if topic.is_synced or not topic.needs_snapshot:
+                topic.without_since_ns = now.wall_ns
+            topic.is_synced = False
+
+    def message(self, message: object, now: Instant) -> None:
+        """A control message came: an acknowledgement, a pong, an error."""
+        reply = replies.read(message)
+        if reply.kind == "pong":
+            self.counters["pongs"] += 1
+            if self._is_pong_due:
+                self._is_pong_due = False
+                self.rtt_ns = now.mono_ns - self._pinged_at_ns
+        elif reply.kind == "other":
+            self.counters["unknown_messages"] += 1
+        elif (request := self._match(reply)) is None:
+            self.counters["stray_answers"] += 1
+        else:
+            self._answered(request, reply, now)
+
+    def desync(self, name: str, now: Instant) -> None:
+        """The book of a topic can no longer be trusted: a new snapshot is needed."""
+        topic = self._topics.get(name)
+        if topic is None:
+            return
+        if topic.is_synced:
+            topic.is_synced = False
+            topic.without_since_ns = now.wall_ns
+            if now.mono_ns - topic.synced_at_ns > _ns(STEADY_S):
+                topic.resyncs = 0
+        if topic.state in (TopicState.CONFIRMED, TopicState.AWAITING_SNAPSHOT):
+            self._plan_resync(topic, now)
+
+    def sync(self, name: str, now: Instant) -> None:
+        """A snapshot made the book of a topic good; it may come before the acknowledgement."""
+        topic = self._topics.get(name)
+        if topic is None:
+            return
+        topic.is_synced = True
+        topic.synced_at_ns = now.mono_ns
+        topic.snapshot_failures = 0
+        is_waiting = topic.state in (TopicState.AWAITING_SNAPSHOT, TopicState.LEAVING)
+        if is_waiting and not topic.is_removed:
+            topic.enter(TopicState.CONFIRMED)
+
+    def heard(self, mono_ns: int) -> None:
+        """A frame of whatever kind came at ``mono_ns``."""
+        self._heard_ns = max(self._heard_ns, mono_ns)
+
+    # what is to be done
+
+    def tick(self, now: Instant) -> None:
+        """Do all that is due; nothing without a connection, or once `reconnect_cause` is set."""
+        if self._is_idle():
+            return
+        self._check_answers(now)
+        self._check_snapshots(now)
+        self._check_heartbeat(now)
+        if not self._is_idle():
+            self._request_due(now)
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `tick` has something to do next, on the monotonic clock; None while there is no connection."""
+        if self._is_idle():
+            return None
+        dues = [topic.due_ns for topic in self._topics.values() if topic.due_ns is not None]
+        dues += [request.deadline_ns for request in self._requests.values()]
+        dues.append(self._pong_deadline_ns if self._is_pong_due else self._ping_due_ns)
+        return min(dues)
+
+    def take_decisions(self) -> list[Decision]:
+        """Hand over the decisions made since the last call, in order."""
+        decisions, self._decisions = self._decisions, []
+        return decisions
+
+    def take_sends(self) -> list[bytes]:
+        """Hand over the messages to send, in order."""
+        sends, self._sends = self._sends, []
+        return sends
+
+    # answers
+
+    def _match(self, reply: replies.Reply) -> _Request | None:
+        """Find the request that was answered: by its id, else the oldest that fits."""
+        if reply.request_id:
+            return self._requests.get(reply.request_id)
+        named = set(reply.confirmed + reply.refused)
+        for request in self._requests.values():
+            if reply.op in ("", request.op) and named.issubset(request.topics):
+                return request
+        return None
+
+    def _answered(self, request: _Request, reply: replies.Reply, now: Instant) -> None:
+        members = self._close(request)
+        if request.op == "unsubscribe":
+            # Refused or not: a subscribe follows, and its answer tells.
+            self._unsubscribed(members, now)
+        elif reply.is_per_topic:
+            self._confirm([topic for topic in members if topic.name in reply.confirmed], now)
+            self._reject([topic for topic in members if topic.name in reply.refused], reply.reason, now)
+            self._want([topic for topic in members if topic.state is TopicState.SUBSCRIBING], now)
+        elif reply.success:
+            self._confirm(members, now)
+        else:
+            self._refused(request, members, reply.reason, now)
+
+    def _refused(self, request: _Request, members: list[_Topic], reason: str, now: Instant) -> None:
+        """Part the bad from the good: one bad topic fails its whole request, and only the first is named."""
+        self.counters["refusals"] += 1
+        named = replies.named_topics(reason, request.topics)
+        if not named and len(members) == 1 and not replies.is_too_many(reason):
+            named = request.topics
+        culprits = [topic for topic in members if topic.name in named]
+        others = [topic for topic in members if topic.name not in named]
+        if replies.is_already_subscribed(reason):
+            self._confirm(culprits, now)
+        else:
+            self._reject(culprits, reason, now)
+        if culprits or len(others) < 2:
+            self._want(others, now)
+        else:
+            middle = len(others) // 2
+            self._send("subscribe", others[:middle], now)
+            self._send("subscribe", others[middle:], now)
+
+    def _confirm(self, members: Sequence[_Topic], now: Instant) -> None:
+        if not members:
+            return
+        self._decide(RecordKind.CONFIRMED, now, op="subscribe", topics=[topic.name for topic in members])
+        snapshot_due_ns = now.mono_ns + _ns(self._options.snapshot_timeout_s)
+        for topic in members:
+            topic.ack_failures = topic.rejections = 0
+            if topic.is_removed:
+                topic.enter(TopicState.LEAVING, now.mono_ns)
+            elif topic.needs_snapshot and not topic.is_synced:
+                topic.enter(TopicState.AWAITING_SNAPSHOT, snapshot_due_ns)
+            else:
+                topic.enter(TopicState.CONFIRMED)
+
+    def _reject(self, members: Sequence[_Topic], reason: str, now: Instant) -> None:
+        self._lose(RecordKind.REJECTED, members, now, reason=reason)
+        for topic in members:
+            self.counters["rejected"] += 1
+            wait_s = min(
+                REJECTED_RETRY_MAX_S, self._options.rejected_retry_s * 2.0 ** min(topic.rejections, 32)
+            )
+            topic.rejections += 1
+            topic.enter(TopicState.PARKED, now.mono_ns + _ns(wait_s))
+            if topic.is_removed:
+                del self._topics[topic.name]
+
+    def _unsubscribed(self, members: Sequence[_Topic], now: Instant) -> None:
+        self._decide(RecordKind.CONFIRMED, now, op="unsubscribe", topics=[topic.name for topic in members])
+        # A snapshot that came while the unsubscribe was under way starts a book that now gets no more deltas.
+        revived = [topic for topic in members if topic.is_synced and not topic.is_removed]
+        self._lose(RecordKind.STALLED, revived, now, detail="unsubscribed for a new snapshot")
+        for topic in members:
+            topic.is_synced = False
+        self._want(members, now)
+
+    def _want(self, members: Sequence[_Topic], now: Instant) -> None:
+        for topic in members:
+            topic.enter(TopicState.WANTED, now.mono_ns)
+            if topic.is_removed:
+                del self._topics[topic.name]
+
+    # deadlines
+
+    def _check_answers(self, now: Instant) -> None:
+        for request in [late for late in self._requests.values() if late.deadline_ns <= now.mono_ns]:
+            self.counters["late_answers"] += 1
+            members = self._close(request)
+            if request.op == "unsubscribe":
+                self._unsubscribed(members, now)
+                continue
+            # Data is as good as an acknowledgement.
+            self._confirm([topic for topic in members if topic.is_synced], now)
+            silent = [topic for topic in members if not topic.is_synced]
+            self._want(silent, now)
+            for topic in silent:
+                topic.ack_failures += 1
+                if topic.ack_failures >= ACK_FAILURES_MAX:
+                    self.reconnect_cause = "no_answer"
+
+    def _check_snapshots(self, now: Instant) -> None:
+        late = self._due(TopicState.AWAITING_SNAPSHOT, now)
+        self._lose(
+            RecordKind.STALLED, late, now, detail=f"no snapshot in {self._options.snapshot_timeout_s} s"
+        )
+        for topic in late:
+            self.counters["late_snapshots"] += 1
+            topic.snapshot_failures += 1
+            self._plan_resync(topic, now)
+            if topic.snapshot_failures >= SNAPSHOT_FAILURES_MAX:
+                topic.snapshot_failures = 0
+                self.reconnect_cause = "no_snapshot"
+
+    def _check_heartbeat(self, now: Instant) -> None:
+        if self._is_pong_due and self._pong_deadline_ns <= now.mono_ns:
+            # Any frame proves the connection alive; what a single topic proves is another matter.
+            self._is_pong_due = False
+            self.counters["missed_pongs"] += 1
+            if self._heard_ns < self._pinged_at_ns:
+                self.reconnect_cause = "pong_timeout"
+        elif not self._is_pong_due and self._ping_due_ns <= now.mono_ns:
+            self._sends.append(PING)
+            self.counters["pings"] += 1
+            self._is_pong_due = True
+            self._pinged_at_ns = now.mono_ns
+            self._ping_due_ns = now.mono_ns + _ns(self._options.ping_interval_s)
+
+    @property
+    def _pong_deadline_ns(self) -> int:
+        return self._pinged_at_ns + _ns(self._options.pong_timeout_s)
+
+    def _plan_resync(self, topic: _Topic, now: Instant) -> None:
+        """Leave, at once the first time, then after waits that double: subscribing anew brings no snapshot."""
+        wait_s = (
+            0.0
+            if not topic.resyncs
+            else min(self._options.resync_delay_max_s, 2.0 ** min(topic.resyncs - 1, 32))
+        )
+        topic.resyncs += 1
+        self.counters["resyncs"] += 1
+        topic.enter(TopicState.LEAVING, now.mono_ns + _ns(wait_s))
+
+    # requests
+
+    def _request_due(self, now: Instant) -> None:
+        self._send_in_batches("unsubscribe", self._due(TopicState.LEAVING, now), now)
+        self._send_in_batches("subscribe", self._due(TopicState.WANTED, now), now)
+        for topic in self._due(TopicState.PARKED, now):
+            # Alone, so that it can fail nobody else.
+            self._send("subscribe", [topic], now)
+
+    def _send_in_batches(self, op: str, members: Sequence[_Topic], now: Instant) -> None:
+        for names in limits.requests(self.category, [topic.name for topic in members]):
+            self._send(op, [self._topics[name] for name in names], now)
+
+    def _send(self, op: str, members: Sequence[_Topic], now: Instant) -> None:
+        self._requests_made += 1
+        names = tuple(topic.name for topic in members)
+        deadline_ns = now.mono_ns + _ns(self._options.ack_timeout_s)
+        request = _Request(f"{self.connection}-{self._requests_made}", op, names, deadline_ns)
+        self._requests[request.id] = request
+        for topic in members:
+            topic.enter(TopicState.SUBSCRIBING if op == "subscribe" else TopicState.UNSUBSCRIBING)
+        self._request_noted(op, names, now)
+        self._sends.append(orjson.dumps({"req_id": request.id, "op": op, "args": names}))
+
+    def _close(self, request: _Request) -> list[_Topic]:
+        del self._requests[request.id]
+        return [self._topics[name] for name in request.topics]
+
+    def _due(self, state: TopicState, now: Instant) -> list[_Topic]:
+        return [
+            topic
+            for topic in self._topics.values()
+            if topic.state is state and topic.due_ns is not None and topic.due_ns <= now.mono_ns
+        ]
+
+    def _is_idle(self) -> bool:
+        return not self.is_connected or self.reconnect_cause is not None
+
+    # decisions
+
+    def _request_noted(self, op: str, names: Sequence[str], now: Instant) -> None:
+        if names:
+            self._decide(RecordKind.REQUESTED, now, op=op, topics=list(names))
+
+    def _lose(self, kind: RecordKind, members: Sequence[_Topic], now: Instant, **payload: Any) -> None:
+        """Decide that topics are without data, each since its own moment."""
+        by_start = sorted(members, key=lambda topic: topic.without_since_ns)
+        for start_ns, group in groupby(by_start, key=lambda topic: topic.without_since_ns):
+            names = [topic.name for topic in group]
+            self._decide(kind, now, topics=names, start_ns=start_ns, **payload)
+
+    def _decide(self, kind: RecordKind, now: Instant, **payload: Any) -> None:
+        payload = {"connection": self.connection, "leg": self.leg, **payload}
+        self._decisions.append(Decision(kind, payload, now.wall_ns, now.mono_ns))
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NS_PER_S)

@@ -1,0 +1,36 @@
+from typing import Protocol
+
+from picows import WSListener, WSTransport
+
+from ext.dispatch import Dispatcher
+from ext.journal import Journal
+
+class _Owner(Protocol):
+    def on_connected(self, transport: WSTransport) -> object: ...
+    def on_disconnected(self, transport: WSTransport) -> object: ...
+    def on_fault(self, error: Exception) -> object: ...
+    def on_broken(self, cause: str, detail: str) -> object: ...
+
+class FrameListener(WSListener):
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        owner: _Owner,
+        *,
+        leg: int = 0,
+        connection: int = 0,
+        journal: Journal | None = None,
+        message_bytes_max: int = ...,
+    ) -> None: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def fragments(self) -> int: ...
+    @property
+    def faults(self) -> int: ...
+    @property
+    def last_recv_ns(self) -> int: ...
+    @property
+    def last_mono_ns(self) -> int: ...
