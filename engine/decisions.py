@@ -84,7 +84,7 @@ def _lose(
     dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int, cause: str, fault: str, detail: str
 ) -> None:
     dispatcher.lost(
-        payload["topics"], payload["start_ns"], recv_ns, cause, fault, payload["leg"], position, detail
+        payload["topics"], payload["start_ns"], recv_ns, cause, fault, payload.get("leg", 0), position, detail
     )
 
 

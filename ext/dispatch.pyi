@@ -35,7 +35,7 @@ class Dispatcher:
     ) -> None: ...
     def lost(
         self,
-        topics: Iterable[str],
+        topics: Iterable[str] | None,
         start_ns: int,
         recv_ns: int,
         cause: str,

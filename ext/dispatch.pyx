@@ -260,6 +260,7 @@ cdef class Dispatcher:
             uint64_t absent_deletes = book.absent_deletes
             int fit = book.fit(change)
             int violations
+            bint was_live = book.state == BookState.LIVE
 
         if fit == FIT_OVERFLOW:
             return self._break(topic, "integrity", "a number needs more than 18 digits at the scale of the book")
@@ -279,7 +280,8 @@ cdef class Dispatcher:
         if change.is_snapshot:
             if topic.gap is not None:
                 self._close_gap(topic)
-            if self._control is not None:
+            # Level 1 is nothing but snapshots: only the one that was waited for is worth a Python call.
+            if self._control is not None and not was_live:
                 self._control.on_sync(topic.name, self._leg, self._recv_ns)
         return self._call_book(topic)
 
@@ -396,9 +398,10 @@ cdef class Dispatcher:
             return 0
         topic.last_recv_ns = self._recv_ns
         if decoder.is_snapshot:
+            was_synced = topic.fields is not None
             topic.fields = dict(decoder.data)
             self._close_gap(topic)
-            if self._control is not None:
+            if self._control is not None and not was_synced:
                 self._control.on_sync(topic.name, self._leg, self._recv_ns)
         else:
             topic.fields = {**topic.fields, **decoder.data}
@@ -577,9 +580,14 @@ cdef class Dispatcher:
     cpdef lost(
         self, topics, int64_t start_ns, int64_t recv_ns, str cause, str fault, int leg=0, uint64_t position=0, str detail=""
     ):
-        """Data of these topics is missing from `start_ns` on: books turn STALE and a gap of the given cause opens."""
+        """Data of these topics is missing from `start_ns` on: books turn STALE and a gap of the given cause opens.
+
+        `topics` None: of all that are wanted.
+        """
         cdef Topic topic
         self._begin(recv_ns, leg, position)
+        if topics is None:
+            topics = [topic.name for topic in self._topics.by_name.values() if not topic.removed]
         for name in topics:
             topic = self._named(name)
             self._forget(topic)
