@@ -17,7 +17,8 @@ from engine.clock import Clock, SystemClock
 from engine.config import FeedOptionNames, feed_options
 from engine.connection import Connection
 from engine.errors import ConfigError, UsageError
-from engine.session import Session, TopicState
+from engine.session import Session
+from engine.subscriptions import TopicState
 from ext.book import OrderBook
 from ext.dispatch import Dispatcher
 from ext.journal import Journal

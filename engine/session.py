@@ -8,8 +8,6 @@ be recorded and obeyed before anything is sent. No socket, no clock, no thread, 
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from itertools import groupby
 from typing import Any, Final
 
@@ -20,9 +18,11 @@ from engine.clock import NS_PER_S, Instant
 from engine.config import FeedOptions
 from engine.decisions import Decision
 from engine.errors import UsageError
+from engine.heartbeat import Heartbeat
+from engine.subscriptions import Request, Subscription, TopicState
 from ext.journal import RecordKind
 
-__all__ = ["Session", "TopicState"]
+__all__ = ["Session"]
 
 ACK_FAILURES_MAX: Final = 3
 SNAPSHOT_FAILURES_MAX: Final = 5
@@ -31,48 +31,6 @@ REJECTED_RETRY_MAX_S: Final = 3600
 STEADY_S: Final = 60
 
 PING: Final = b'{"op":"ping"}'
-
-
-class TopicState(Enum):
-    """Where a topic stands with the venue."""
-
-    WANTED = "wanted"
-    SUBSCRIBING = "subscribing"
-    AWAITING_SNAPSHOT = "awaiting snapshot"
-    CONFIRMED = "confirmed"
-    LEAVING = "leaving"
-    UNSUBSCRIBING = "unsubscribing"
-    PARKED = "parked"
-
-
-@dataclass(slots=True)
-class _Topic:
-    name: str
-    needs_snapshot: bool
-    # Wall time since when there has been no data that can be trusted: the start of a loss.
-    without_since_ns: int
-    state: TopicState = TopicState.WANTED
-    # When the state has something to do: subscribe, give up waiting, unsubscribe, try again. None: nothing.
-    due_ns: int | None = 0
-    is_synced: bool = False
-    synced_at_ns: int = 0
-    is_removed: bool = False
-    resyncs: int = 0
-    snapshot_failures: int = 0
-    ack_failures: int = 0
-    rejections: int = 0
-
-    def enter(self, state: TopicState, due_ns: int | None = None) -> None:
-        self.state = state
-        self.due_ns = due_ns
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    id: str
-    op: str
-    topics: tuple[str, ...]
-    deadline_ns: int
 
 
 class Session:
@@ -91,19 +49,15 @@ class Session:
         self.url = url
         self.is_connected = False
         self.reconnect_cause: str | None = None
-        self.rtt_ns = 0
-        self.counters: Counter[str] = Counter()
+        self._counted: Counter[str] = Counter()
         self._options = options
-        self._topics: dict[str, _Topic] = {}
-        self._requests: dict[str, _Request] = {}
+        self._topics: dict[str, Subscription] = {}
+        self._requests: dict[str, Request] = {}
         self._requests_made = 0
         self._decisions: list[Decision] = []
         self._sends: list[bytes] = []
         self._is_down_noted = False
-        self._ping_due_ns = 0
-        self._pinged_at_ns = 0
-        self._is_pong_due = False
-        self._heard_ns = 0
+        self._heartbeat = Heartbeat(_ns(options.ping_interval_s), _ns(options.pong_timeout_s))
 
     # what is wanted
 
@@ -113,7 +67,7 @@ class Session:
         added = [name for name in parsed if name not in self._topics or self._topics[name].is_removed]
         for name in added:
             topic = self._topics.setdefault(
-                name, _Topic(name, parsed[name].starts_with_snapshot, now.wall_ns)
+                name, Subscription(name, parsed[name].starts_with_snapshot, now.wall_ns)
             )
             topic.is_removed = False
         self._request_noted("desire", added, now)
@@ -121,7 +75,7 @@ class Session:
     def remove(self, names: Iterable[str], now: Instant) -> None:
         """Want these topics no more. Raises UsageError for one that was not wanted."""
         leaving = []
-        for name in names:
+        for name in dict.fromkeys(names):
             topic = self._topics.get(name)
             if topic is None or topic.is_removed:
                 raise UsageError(f"topic {name!r} is not subscribed", "remove only what was added")
@@ -138,6 +92,14 @@ class Session:
         """Return where each wanted topic stands."""
         return {topic.name: topic.state for topic in self._topics.values() if not topic.is_removed}
 
+    @property
+    def counters(self) -> Counter[str]:
+        """Everything counted since the start."""
+        beat = self._heartbeat
+        total = Counter(pings=beat.pings, pongs=beat.pongs, missed_pongs=beat.missed_pongs)
+        total.update(self._counted)
+        return total
+
     # what happened
 
     def connected(self, now: Instant) -> None:
@@ -145,9 +107,8 @@ class Session:
         self.is_connected = True
         self._is_down_noted = False
         self.reconnect_cause = None
-        self.counters["connects"] += 1
-        self._ping_due_ns = now.mono_ns + _ns(self._options.ping_interval_s)
-        self._is_pong_due = False
+        self._counted["connects"] += 1
+        self._heartbeat.start(now.mono_ns)
         self._decide(RecordKind.CONNECTED, now, category=self.category, url=self.url)
 
     def disconnected(self, now: Instant, cause: str, detail: str = "") -> None:
@@ -158,7 +119,7 @@ class Session:
         self._sends.clear()
         if not self._is_down_noted:
             self._is_down_noted = True
-            self.counters["disconnects"] += 1
+            self._counted["disconnects"] += 1
             self._decide(RecordKind.DISCONNECTED, now, cause=cause, detail=detail)
         for topic in list(self._topics.values()):
             if topic.is_removed:
@@ -174,14 +135,11 @@ class Session:
         """A control message came: an acknowledgement, a pong, an error."""
         reply = replies.read(message)
         if reply.kind == "pong":
-            self.counters["pongs"] += 1
-            if self._is_pong_due:
-                self._is_pong_due = False
-                self.rtt_ns = now.mono_ns - self._pinged_at_ns
+            self._heartbeat.pong(now.mono_ns)
         elif reply.kind == "other":
-            self.counters["unknown_messages"] += 1
+            self._counted["unknown_messages"] += 1
         elif (request := self._match(reply)) is None:
-            self.counters["stray_answers"] += 1
+            self._counted["stray_answers"] += 1
         else:
             self._answered(request, reply, now)
 
@@ -212,7 +170,7 @@ class Session:
 
     def heard(self, mono_ns: int) -> None:
         """A frame of whatever kind came at ``mono_ns``."""
-        self._heard_ns = max(self._heard_ns, mono_ns)
+        self._heartbeat.heard(mono_ns)
 
     # what is to be done
 
@@ -233,7 +191,7 @@ class Session:
             return None
         dues = [topic.due_ns for topic in self._topics.values() if topic.due_ns is not None]
         dues += [request.deadline_ns for request in self._requests.values()]
-        dues.append(self._pong_deadline_ns if self._is_pong_due else self._ping_due_ns)
+        dues.append(self._heartbeat.deadline_ns)
         return min(dues)
 
     def take_decisions(self) -> list[Decision]:
@@ -248,7 +206,7 @@ class Session:
 
     # answers
 
-    def _match(self, reply: replies.Reply) -> _Request | None:
+    def _match(self, reply: replies.Reply) -> Request | None:
         """Find the request that was answered: by its id, else the oldest that fits."""
         if reply.request_id:
             return self._requests.get(reply.request_id)
@@ -258,7 +216,7 @@ class Session:
                 return request
         return None
 
-    def _answered(self, request: _Request, reply: replies.Reply, now: Instant) -> None:
+    def _answered(self, request: Request, reply: replies.Reply, now: Instant) -> None:
         members = self._close(request)
         if request.op == "unsubscribe":
             # Refused or not: a subscribe follows, and its answer tells.
@@ -272,9 +230,9 @@ class Session:
         else:
             self._refused(request, members, reply.reason, now)
 
-    def _refused(self, request: _Request, members: list[_Topic], reason: str, now: Instant) -> None:
+    def _refused(self, request: Request, members: list[Subscription], reason: str, now: Instant) -> None:
         """Part the bad from the good: one bad topic fails its whole request, and only the first is named."""
-        self.counters["refusals"] += 1
+        self._counted["refusals"] += 1
         named = replies.named_topics(reason, request.topics)
         if not named and len(members) == 1 and not replies.is_too_many(reason):
             named = request.topics
@@ -291,7 +249,7 @@ class Session:
             self._send("subscribe", others[:middle], now)
             self._send("subscribe", others[middle:], now)
 
-    def _confirm(self, members: Sequence[_Topic], now: Instant) -> None:
+    def _confirm(self, members: Sequence[Subscription], now: Instant) -> None:
         if not members:
             return
         self._decide(RecordKind.CONFIRMED, now, op="subscribe", topics=[topic.name for topic in members])
@@ -305,10 +263,10 @@ class Session:
             else:
                 topic.enter(TopicState.CONFIRMED)
 
-    def _reject(self, members: Sequence[_Topic], reason: str, now: Instant) -> None:
+    def _reject(self, members: Sequence[Subscription], reason: str, now: Instant) -> None:
         self._lose(RecordKind.REJECTED, members, now, reason=reason)
         for topic in members:
-            self.counters["rejected"] += 1
+            self._counted["rejected"] += 1
             wait_s = min(
                 REJECTED_RETRY_MAX_S, self._options.rejected_retry_s * 2.0 ** min(topic.rejections, 32)
             )
@@ -317,7 +275,7 @@ class Session:
             if topic.is_removed:
                 del self._topics[topic.name]
 
-    def _unsubscribed(self, members: Sequence[_Topic], now: Instant) -> None:
+    def _unsubscribed(self, members: Sequence[Subscription], now: Instant) -> None:
         self._decide(RecordKind.CONFIRMED, now, op="unsubscribe", topics=[topic.name for topic in members])
         # A snapshot that came while the unsubscribe was under way starts a book that now gets no more deltas.
         revived = [topic for topic in members if topic.is_synced and not topic.is_removed]
@@ -326,7 +284,7 @@ class Session:
             topic.is_synced = False
         self._want(members, now)
 
-    def _want(self, members: Sequence[_Topic], now: Instant) -> None:
+    def _want(self, members: Sequence[Subscription], now: Instant) -> None:
         for topic in members:
             topic.enter(TopicState.WANTED, now.mono_ns)
             if topic.is_removed:
@@ -336,7 +294,7 @@ class Session:
 
     def _check_answers(self, now: Instant) -> None:
         for request in [late for late in self._requests.values() if late.deadline_ns <= now.mono_ns]:
-            self.counters["late_answers"] += 1
+            self._counted["late_answers"] += 1
             members = self._close(request)
             if request.op == "unsubscribe":
                 self._unsubscribed(members, now)
@@ -356,7 +314,7 @@ class Session:
             RecordKind.STALLED, late, now, detail=f"no snapshot in {self._options.snapshot_timeout_s} s"
         )
         for topic in late:
-            self.counters["late_snapshots"] += 1
+            self._counted["late_snapshots"] += 1
             topic.snapshot_failures += 1
             self._plan_resync(topic, now)
             if topic.snapshot_failures >= SNAPSHOT_FAILURES_MAX:
@@ -364,32 +322,20 @@ class Session:
                 self.reconnect_cause = "no_snapshot"
 
     def _check_heartbeat(self, now: Instant) -> None:
-        if self._is_pong_due and self._pong_deadline_ns <= now.mono_ns:
-            # Any frame proves the connection alive; what a single topic proves is another matter.
-            self._is_pong_due = False
-            self.counters["missed_pongs"] += 1
-            if self._heard_ns < self._pinged_at_ns:
-                self.reconnect_cause = "pong_timeout"
-        elif not self._is_pong_due and self._ping_due_ns <= now.mono_ns:
+        if self._heartbeat.is_dead(now.mono_ns):
+            self.reconnect_cause = "pong_timeout"
+        elif self._heartbeat.takes_ping(now.mono_ns):
             self._sends.append(PING)
-            self.counters["pings"] += 1
-            self._is_pong_due = True
-            self._pinged_at_ns = now.mono_ns
-            self._ping_due_ns = now.mono_ns + _ns(self._options.ping_interval_s)
 
-    @property
-    def _pong_deadline_ns(self) -> int:
-        return self._pinged_at_ns + _ns(self._options.pong_timeout_s)
-
-    def _plan_resync(self, topic: _Topic, now: Instant) -> None:
-        """Leave, at once the first time, then after waits that double: subscribing anew brings no snapshot."""
+    def _plan_resync(self, topic: Subscription, now: Instant) -> None:
+        """Leave, at once the first time, then after waits that double: only a new subscribe has a snapshot."""
         wait_s = (
             0.0
             if not topic.resyncs
             else min(self._options.resync_delay_max_s, 2.0 ** min(topic.resyncs - 1, 32))
         )
         topic.resyncs += 1
-        self.counters["resyncs"] += 1
+        self._counted["resyncs"] += 1
         topic.enter(TopicState.LEAVING, now.mono_ns + _ns(wait_s))
 
     # requests
@@ -401,31 +347,27 @@ class Session:
             # Alone, so that it can fail nobody else.
             self._send("subscribe", [topic], now)
 
-    def _send_in_batches(self, op: str, members: Sequence[_Topic], now: Instant) -> None:
+    def _send_in_batches(self, op: str, members: Sequence[Subscription], now: Instant) -> None:
         for names in limits.requests(self.category, [topic.name for topic in members]):
             self._send(op, [self._topics[name] for name in names], now)
 
-    def _send(self, op: str, members: Sequence[_Topic], now: Instant) -> None:
+    def _send(self, op: str, members: Sequence[Subscription], now: Instant) -> None:
         self._requests_made += 1
         names = tuple(topic.name for topic in members)
         deadline_ns = now.mono_ns + _ns(self._options.ack_timeout_s)
-        request = _Request(f"{self.connection}-{self._requests_made}", op, names, deadline_ns)
+        request = Request(f"{self.connection}-{self._requests_made}", op, names, deadline_ns)
         self._requests[request.id] = request
         for topic in members:
             topic.enter(TopicState.SUBSCRIBING if op == "subscribe" else TopicState.UNSUBSCRIBING)
         self._request_noted(op, names, now)
         self._sends.append(orjson.dumps({"req_id": request.id, "op": op, "args": names}))
 
-    def _close(self, request: _Request) -> list[_Topic]:
+    def _close(self, request: Request) -> list[Subscription]:
         del self._requests[request.id]
         return [self._topics[name] for name in request.topics]
 
-    def _due(self, state: TopicState, now: Instant) -> list[_Topic]:
-        return [
-            topic
-            for topic in self._topics.values()
-            if topic.state is state and topic.due_ns is not None and topic.due_ns <= now.mono_ns
-        ]
+    def _due(self, state: TopicState, now: Instant) -> list[Subscription]:
+        return [topic for topic in self._topics.values() if topic.is_due(state, now.mono_ns)]
 
     def _is_idle(self) -> bool:
         return not self.is_connected or self.reconnect_cause is not None
@@ -436,7 +378,7 @@ class Session:
         if names:
             self._decide(RecordKind.REQUESTED, now, op=op, topics=list(names))
 
-    def _lose(self, kind: RecordKind, members: Sequence[_Topic], now: Instant, **payload: Any) -> None:
+    def _lose(self, kind: RecordKind, members: Sequence[Subscription], now: Instant, **payload: Any) -> None:
         """Decide that topics are without data, each since its own moment."""
         by_start = sorted(members, key=lambda topic: topic.without_since_ns)
         for start_ns, group in groupby(by_start, key=lambda topic: topic.without_since_ns):

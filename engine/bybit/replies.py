@@ -67,7 +67,7 @@ def is_too_many(reason: str) -> bool:
 
 
 def named_topics(reason: str, topics: Sequence[str]) -> tuple[str, ...]:
-    """Return the topics of a request that an error names, as ``topic:<topic>`` or ``Invalid symbol :[..]``."""
+    """Return the topics of a request that an error names: ``topic:<topic>``, ``Invalid symbol :[..]``."""
     _, found, name = reason.partition("topic:")
     if found:
         return tuple(topic for topic in topics if topic == name.strip())
