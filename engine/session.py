@@ -267,9 +267,7 @@ class Session:
         self._lose(RecordKind.REJECTED, members, now, reason=reason)
         for topic in members:
             self._counted["rejected"] += 1
-            wait_s = min(
-                REJECTED_RETRY_MAX_S, self._options.rejected_retry_s * 2.0 ** min(topic.rejections, 32)
-            )
+            wait_s = _doubled_s(self._options.rejected_retry_s, topic.rejections, REJECTED_RETRY_MAX_S)
             topic.rejections += 1
             topic.enter(TopicState.PARKED, now.mono_ns + _ns(wait_s))
             if topic.is_removed:
@@ -328,12 +326,10 @@ class Session:
             self._sends.append(PING)
 
     def _plan_resync(self, topic: Subscription, now: Instant) -> None:
-        """Leave, at once the first time, then after waits that double: only a new subscribe has a snapshot."""
-        wait_s = (
-            0.0
-            if not topic.resyncs
-            else min(self._options.resync_delay_max_s, 2.0 ** min(topic.resyncs - 1, 32))
-        )
+        """Leave at once the first time, later after waits that double; coming back brings a snapshot."""
+        wait_s = 0.0
+        if topic.resyncs:
+            wait_s = _doubled_s(1.0, topic.resyncs - 1, self._options.resync_delay_max_s)
         topic.resyncs += 1
         self._counted["resyncs"] += 1
         topic.enter(TopicState.LEAVING, now.mono_ns + _ns(wait_s))
@@ -392,3 +388,7 @@ class Session:
 
 def _ns(seconds: float) -> int:
     return round(seconds * NS_PER_S)
+
+
+def _doubled_s(first_s: float, times: int, max_s: float) -> float:
+    return min(max_s, first_s * 2.0 ** min(times, 64))
