@@ -1,0 +1,142 @@
+"""The continuity table of docs/design.md, the slow way: one topic at a time, one row of the table after another."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.support.oracle_book import NumberOverflow, SlowBook
+from tests.support.oracle_decoder import BookMessage, Other, Refused, TradeMessage, Verdict, decode
+
+EMPTY, LIVE, STALE = "EMPTY", "LIVE", "STALE"
+
+
+@dataclass
+class SlowTopic:
+    """One book topic. A gap is (cause, is closed)."""
+
+    book: SlowBook
+    rule: str
+    state: str = EMPTY
+    update_id: int = 0
+    seq: int = 0
+    gaps: list[tuple[str, bool]] = field(default_factory=list)
+
+    @property
+    def open_cause(self) -> str | None:
+        return self.gaps[-1][0] if self.gaps and not self.gaps[-1][1] else None
+
+    def open_gap(self, cause: str) -> None:
+        if self.open_cause is None:
+            self.gaps.append((cause, False))
+
+    def close_gap(self) -> None:
+        if self.open_cause is not None:
+            self.gaps[-1] = (self.gaps[-1][0], True)
+
+
+@dataclass
+class Outcome:
+    """What one frame did; `applied` is the message that on_book must have shown."""
+
+    verdict: Verdict
+    applied: BookMessage | None = None
+
+
+class SlowDispatcher:
+    def __init__(self, rules: dict[int, str] | None = None) -> None:
+        self.rules = rules or {}
+        self.topics: dict[str, SlowTopic] = {}
+        self.counters: Counter[str] = Counter()
+
+    def feed(self, frame: bytes) -> Outcome:
+        self.counters["frames"] += 1
+        verdict = decode(frame)
+        outcome = Outcome(verdict)
+        decoded = verdict.decoded
+        match decoded:
+            case BookMessage():
+                self.counters["book_messages"] += 1
+                if self._book_message(decoded):
+                    outcome.applied = decoded
+            case TradeMessage():
+                self.counters["trade_messages"] += 1
+            case Refused():
+                self.counters["malformed"] += 1
+                if decoded.topic in self.topics:
+                    self.lose(decoded.topic, "malformed")
+            case Other():
+                pass
+        return outcome
+
+    def lose(self, topic: str, cause: str) -> None:
+        """The topic's book cannot be trusted any more."""
+        entry = self.topics[topic]
+        entry.state = STALE
+        entry.open_gap(cause)
+
+    def _book_message(self, message: BookMessage) -> bool:
+        if message.topic not in self.topics:
+            rule = self.rules.get(message.depth, "strict")
+            self.topics[message.topic] = SlowTopic(SlowBook(message.depth), rule)
+        entry = self.topics[message.topic]
+        return self._snapshot(entry, message) if message.is_snapshot else self._delta(entry, message)
+
+    def _snapshot(self, entry: SlowTopic, message: BookMessage) -> bool:
+        book = entry.book
+        if entry.state == LIVE:
+            is_repeat = message.depth == 1 and message.update_id == entry.update_id
+            if is_repeat and book.equals(message.bids, message.asks):
+                self.counters["repeats"] += 1
+                return False
+            cause = self._hole_before(entry, message)
+            if cause is not None:
+                entry.gaps.append((cause, True))
+        return self._apply(entry, message)
+
+    @staticmethod
+    def _hole_before(entry: SlowTopic, message: BookMessage) -> str | None:
+        if message.update_id == 1:
+            return "restart"
+        if message.depth > 1 and message.update_id != entry.update_id + 1:
+            return "snapshot"
+        if message.update_id < entry.update_id or message.seq < entry.seq:
+            return "sequence"
+        return None
+
+    def _delta(self, entry: SlowTopic, message: BookMessage) -> bool:
+        if entry.state != LIVE:
+            self.counters["dropped_unsynced"] += 1
+            return False
+        is_same = message.update_id == entry.update_id
+        if is_same and entry.book.holds(message.bids, message.asks):
+            self.counters["duplicates"] += 1
+            return False
+        if message.update_id == 1:
+            self.lose(message.topic, "restart")
+            return False
+        is_next = message.update_id == entry.update_id + 1
+        is_jump = message.update_id > entry.update_id + 1
+        if message.seq < entry.seq or not (is_next or (is_jump and entry.rule == "warn")):
+            self.lose(message.topic, "sequence")
+            return False
+        if is_jump:
+            entry.gaps.append(("sequence", True))
+        return self._apply(entry, message)
+
+    def _apply(self, entry: SlowTopic, message: BookMessage) -> bool:
+        book = entry.book
+        try:
+            if message.is_snapshot:
+                book.snapshot(message.bids, message.asks)
+            else:
+                book.delta(message.bids, message.asks)
+        except NumberOverflow:
+            self.lose(message.topic, "integrity")
+            return False
+        if book.is_crossed or book.is_too_deep:
+            self.lose(message.topic, "integrity")
+            return False
+        entry.state = LIVE
+        entry.update_id = message.update_id
+        entry.seq = message.seq
+        entry.close_gap()
+        return True
