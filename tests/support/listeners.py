@@ -75,7 +75,18 @@ class Notes(Listener):
 
     def on_kline(self, kline: Kline) -> None:
         self.calls.append("on_kline")
-        names = ("symbol", "interval", "start_ms", "end_ms", "open", "high", "low", "close", "volume", "turnover")
+        names = (
+            "symbol",
+            "interval",
+            "start_ms",
+            "end_ms",
+            "open",
+            "high",
+            "low",
+            "close",
+            "volume",
+            "turnover",
+        )
         names += ("is_closed", "time_ms", "ts_ms", "recv_ns", "index")
         self.klines.append({name: getattr(kline, name) for name in names})
 

@@ -12,7 +12,7 @@ Levels = list[tuple[Decimal, Decimal]]
 Change = list[tuple[Number, Number]]
 
 
-class NumberOverflow(Exception):
+class TooManyDigitsError(Exception):
     """At the scale that a message needs, some number has more than 18 digits."""
 
 
@@ -47,9 +47,9 @@ class SlowBook:
         levels = [level for side in kept for level in self.sides[side].items()]
         limits = (Decimal(10) ** (18 - price_scale), Decimal(10) ** (18 - size_scale))
         if not all(fits(price, price_scale) and fits(size, size_scale) for price, size in change):
-            raise NumberOverflow
+            raise TooManyDigitsError
         if not all(abs(price) < limits[0] and size < limits[1] for price, size in levels):
-            raise NumberOverflow
+            raise TooManyDigitsError
         self.price_scale = price_scale
         self.size_scale = size_scale
 

@@ -52,7 +52,7 @@ class TradeMessage:
 
 @dataclass(frozen=True)
 class Refused:
-    """Not a message. `topic` is None where the frame is not even JSON, so that its topic cannot be trusted."""
+    """Not a message. `topic` is None where the frame is not even JSON: its topic cannot be trusted."""
 
     topic: str | None
     reason: str
@@ -75,7 +75,7 @@ class Verdict:
     beyond_double: bool = False
 
 
-class RefusedField(Exception):
+class RefusedFieldError(Exception):
     pass
 
 
@@ -135,7 +135,7 @@ def classify(message: object) -> Decoded:
             return book_message(message, topic, match[2], int(match[1]))
         if topic.startswith("publicTrade.") and topic != "publicTrade.":
             return trade_message(message, topic)
-    except RefusedField as error:
+    except RefusedFieldError as error:
         return Refused(topic, str(error))
     return Other(topic)
 
@@ -199,7 +199,7 @@ def number_text(text: object, name: str) -> Number:
     try:
         return parse(str(text))
     except ValueError as error:
-        raise RefusedField(f"{name}: {error}") from error
+        raise RefusedFieldError(f"{name}: {error}") from error
 
 
 def size_text(text: object, name: str) -> Number:
@@ -223,4 +223,4 @@ def flag(fields: dict[str, Any], name: str) -> bool:
 
 def require(condition: bool, name: str) -> None:
     if not condition:
-        raise RefusedField(name)
+        raise RefusedFieldError(name)

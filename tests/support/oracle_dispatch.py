@@ -1,9 +1,9 @@
-"""The continuity table of docs/design.md, the slow way: one topic at a time, one row of the table after another."""
+"""The continuity table of docs/design.md, the slow way: a topic at a time, a row at a time."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.support.oracle_book import NumberOverflow, SlowBook
+from tests.support.oracle_book import SlowBook, TooManyDigitsError
 from tests.support.oracle_decoder import BookMessage, Other, Refused, TradeMessage, Verdict, decode
 
 EMPTY, LIVE, STALE = "EMPTY", "LIVE", "STALE"
@@ -129,7 +129,7 @@ class SlowDispatcher:
                 book.snapshot(message.bids, message.asks)
             else:
                 book.delta(message.bids, message.asks)
-        except NumberOverflow:
+        except TooManyDigitsError:
             self.lose(message.topic, "integrity")
             return False
         if book.is_crossed or book.is_too_deep:

@@ -44,10 +44,17 @@ def test_good(random):
 def run_suite(folder: Path) -> str:
     (folder / "conftest.py").write_text(Path(__file__).parents[1].joinpath("conftest.py").read_text())
     (folder / "test_suite.py").write_text(SUITE)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--hypothesis-seed=7", str(folder)]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    ).stdout
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-rA",
+        "--hypothesis-seed=7",
+        str(folder),
+    ]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False).stdout
 
 
 def test_errors_that_nobody_handles_fail_the_test(tmp_path: Path) -> None:

@@ -1,0 +1,179 @@
+"""The fused decoder against the slow one: the same books, the same trades, the same refusals, frame by frame."""
+
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.frames import book_frame, trade_frame, wild_book_message, wild_trade_message
+from tests.support.oracle_decoder import BookMessage, TradeMessage
+from tests.support.oracle_dispatch import LIVE
+from tests.support.pair import Pair
+from tests.support.spelling import (
+    ORDERED_FREELY,
+    PLAIN,
+    TELLING_BYTES,
+    WILD,
+    Spelling,
+    mutate,
+    write,
+)
+
+TOPICS = ("orderbook.50.BTCUSDT", "orderbook.1.ETHUSDT", "orderbook.200.SOLUSDT_SOL/USDT")
+SPELLINGS = (PLAIN, ORDERED_FREELY, WILD)
+FRAMES_PER_PAIR = 200
+UPDATE_ID_MAX = 2**62
+
+
+class Driver:
+    """Feeds messages that fit the books as they stand, so that most of them are applied."""
+
+    def __init__(self, random: Random, topics: tuple[str, ...] = TOPICS) -> None:
+        self.random = random
+        self.topics = topics
+        self.outcomes: Counter[str] = Counter()
+        self.pair = Pair.make()
+
+    def feed_book(self, spelling: Spelling, oddity: float = 0.0, damaged: bool = False) -> None:
+        topic = self.random.choice(self.topics)
+        entry = self.pair.slow.topics.get(topic)
+        if self.pair.dispatcher.counters["frames"] >= FRAMES_PER_PAIR or (
+            entry is not None and entry.update_id > UPDATE_ID_MAX
+        ):
+            self.pair, entry = Pair.make(), None
+        is_live = entry is not None and entry.state == LIVE
+        if entry is not None and not is_live and oddity + damaged:
+            # A base to stand on again: without it nothing after a refusal would be applied.
+            self.pair.feed(book_frame_of(topic, self.random, 10))
+        entry = self.pair.slow.topics.get(topic)
+        update_id, seq = (10, 10) if entry is None else (entry.update_id, entry.seq)
+        kind = "delta" if is_live and self.random.random() < 0.9 else "snapshot"
+        message = wild_book_message(
+            self.random, topic, kind, update_id + 1, min(seq, 2**60) + self.random.randint(0, 9), oddity
+        )
+        self.feed(write(self.random, message, spelling), damaged)
+
+    def feed(self, frame: bytes, damaged: bool = False) -> None:
+        outcome = self.pair.feed(mutate(self.random, frame) if damaged else frame)
+        self.outcomes[type(outcome.verdict.decoded).__name__] += 1
+        self.outcomes["applied"] += outcome.applied is not None
+
+
+def book_frame_of(topic: str, random: Random, update_id: int) -> bytes:
+    return write(random, wild_book_message(random, topic, "snapshot", update_id, 10), PLAIN)
+
+
+@settings(max_examples=100)
+@given(st.randoms(use_true_random=False), st.sampled_from(SPELLINGS))
+def test_every_spelling_of_a_book_message_is_read_alike(random: Random, spelling: Spelling) -> None:
+    driver = Driver(random)
+    for _ in range(5):
+        driver.feed_book(spelling)
+    assert driver.outcomes["BookMessage"] == 5
+
+
+@settings(max_examples=60)
+@given(st.randoms(use_true_random=False), st.sampled_from(SPELLINGS))
+def test_every_spelling_of_trades_is_read_alike(random: Random, spelling: Spelling) -> None:
+    driver = Driver(random)
+    for _ in range(3):
+        driver.feed(write(random, wild_trade_message(random), spelling))
+    assert driver.outcomes["TradeMessage"] == 3
+
+
+def test_books_over_long_runs(random: Random) -> None:
+    driver = Driver(random)
+    for _ in range(3_000):
+        driver.feed_book(random.choice(SPELLINGS))
+    assert driver.outcomes["BookMessage"] == 3_000
+    assert driver.outcomes["applied"] > 2_000
+
+
+def test_messages_with_nonsense_in_them(random: Random) -> None:
+    driver = Driver(random)
+    for _ in range(3_000):
+        driver.feed_book(random.choice(SPELLINGS), oddity=0.4)
+    assert driver.outcomes["Refused"] > 600
+    assert driver.outcomes["applied"] > 600
+
+
+def test_damaged_book_frames(random: Random) -> None:
+    driver = Driver(random, TOPICS[:1])
+    for _ in range(8_000):
+        driver.feed_book(random.choice(SPELLINGS), damaged=True)
+    assert driver.outcomes["Refused"] > 2_000
+    assert driver.outcomes["applied"] > 800
+
+
+def test_trades_with_nonsense_and_damage(random: Random) -> None:
+    driver = Driver(random)
+    for index in range(4_000):
+        oddity, damaged = (0.5, False) if index % 2 else (0.0, True)
+        frame = write(random, wild_trade_message(random, oddity), random.choice(SPELLINGS))
+        driver.feed(frame, damaged)
+    assert driver.outcomes["Refused"] > 800
+    assert driver.outcomes["TradeMessage"] > 800
+
+
+BOOK = book_frame("delta", 1001, [("100.10", "0"), ("99.5", "7.5")], [("100.30", "1e-3")])
+TRADES = trade_frame(
+    {"T": 1789999999998, "s": "BTCUSDT", "S": "Buy", "v": "0.001", "p": "100.30", "L": "PlusTick", "i": "a-1"}
+    | {"BT": False, "RPI": True, "seq": 50041}
+)
+
+
+def small_damages(frame: bytes) -> Iterator[bytes]:
+    """Every frame that one flipped, replaced, inserted, deleted or doubled byte makes of this one, every cut."""
+    for at in range(len(frame)):
+        before, here, after = frame[:at], frame[at : at + 1], frame[at + 1 :]
+        yield before
+        yield before + after
+        yield before + here + here + after
+        for bit in range(8):
+            yield before + bytes([here[0] ^ 1 << bit]) + after
+        for byte in TELLING_BYTES[::2]:
+            yield before + bytes([byte]) + after
+        for byte in TELLING_BYTES[1::2]:
+            yield before + bytes([byte]) + here + after
+    yield frame + b"\x00"
+    yield frame + frame
+
+
+@pytest.mark.parametrize("frame", [BOOK, TRADES], ids=["book", "trades"])
+def test_every_small_damage_of_one_frame(frame: bytes) -> None:
+    base = book_frame("snapshot", 1000, [("100.20", "3.0"), ("100.10", "1.5")], [("100.30", "2.0")])
+    pair = Pair.make()
+    kinds: Counter[type] = Counter()
+    for index, damaged in enumerate(small_damages(frame)):
+        if index % FRAMES_PER_PAIR == 0:
+            pair = Pair.make()
+        if frame is BOOK:
+            pair.feed(base)
+        kinds[type(pair.feed(damaged).verdict.decoded)] += 1
+    assert kinds[BookMessage if frame is BOOK else TradeMessage] > 300
+
+
+@settings(max_examples=30)
+@given(st.randoms(use_true_random=False))
+def test_what_the_venue_sends_needs_no_fallback(random: Random) -> None:
+    pair = Pair.make()
+    free = Spelling(spaces=0.3, junk=0.0)
+    for update_id in range(10, 14):
+        message = wild_book_message(random, TOPICS[0], "snapshot", update_id, update_id)
+        pair.feed(write(random, message, free))
+        pair.feed(write(random, wild_trade_message(random), free))
+    assert pair.dispatcher.counters["fallback"] == 0
+
+
+def test_escapes_need_the_fallback_and_are_counted() -> None:
+    pair = Pair.make()
+    pair.feed(
+        book_frame("snapshot", 10, [("1", "1")], [("2", "1")]).replace(b'"BTCUSDT"', rb'"\u0042TCUSDT"')
+    )
+    assert pair.dispatcher.counters["fallback"] == 1
+    book = pair.dispatcher.book("BTCUSDT", 50)
+    assert book is not None
+    assert book.update_id == 10
