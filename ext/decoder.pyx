@@ -348,22 +348,28 @@ cdef const char* _skip_scalar(const char* at, const char* end) noexcept nogil:
 
 
 cdef inline const char* _read_key(
-    const char* at, const char* end, bint first, const Key* keys, int count, int* bit
+    const char* at, const char* end, bint first, const Key* keys, int count, int* likely, int* bit
 ) noexcept nogil:
     """Past the comma (but the first time), a key and its colon; or past the brace that ends the object.
 
-    *bit becomes the key's, KEY_UNKNOWN or KEY_END.
+    *bit becomes the key's, KEY_UNKNOWN or KEY_END. *likely is the index of the key that usually comes next.
     """
     cdef:
-        int index
+        int index = likely[0]
         uint64_t word
 
     if end - at > 8 and (first or at[0] == c","):
-        word = _word(at if first else at + 1)
-        for index in range(count):
-            if word & keys[index].mask == keys[index].word:
-                bit[0] = keys[index].bit
-                return at + keys[index].size + (0 if first else 1)
+        at += not first
+        word = _word(at)
+        if word & keys[index].mask != keys[index].word:
+            index = 0
+            while index < count and word & keys[index].mask != keys[index].word:
+                index += 1
+            if index == count:
+                return _read_any_key(at - (not first), first, keys, count, bit)
+        bit[0] = keys[index].bit
+        likely[0] = index + 1 if index + 1 < count else 0
+        return at + keys[index].size
     return _read_any_key(at, first, keys, count, bit)
 
 
@@ -394,7 +400,8 @@ cdef const char* _read_any_key(const char* at, bint first, const Key* keys, int 
 
 
 cdef inline bint _equals(const char* text, Py_ssize_t size, const char* expected, Py_ssize_t expected_size) noexcept nogil:
-    return size == expected_size and memcmp(text, expected, size) == 0
+    # The expected size is a constant where this is inlined, and then no call remains.
+    return size == expected_size and memcmp(text, expected, expected_size) == 0
 
 
 cdef inline Py_ssize_t _book_symbol(const char* topic, Py_ssize_t size) noexcept nogil:
@@ -464,13 +471,14 @@ cdef class Decoder:
             int64_t ts_ms = 0
             int64_t cts_ms = 0
             int seen = 0
+            int likely = 0
             int key
             bint is_book = False
             bint is_snapshot = False
 
         self._end = end
         while True:
-            at = _read_key(at, end, at == frame + 1, _ENVELOPE, ENVELOPE_KEYS, &key)
+            at = _read_key(at, end, at == frame + 1, _ENVELOPE, ENVELOPE_KEYS, &likely, &key)
             if at == NULL or key == KEY_END or seen & key:
                 break
             seen |= key
@@ -530,11 +538,12 @@ cdef class Decoder:
             const char* end = self._end
             const char* start = at
             int seen = 0
+            int likely = 0
             int key
 
         change.clear()
         while True:
-            at = _read_key(at, end, at == start, _BOOK, BOOK_KEYS, &key)
+            at = _read_key(at, end, at == start, _BOOK, BOOK_KEYS, &likely, &key)
             if at == NULL or key == KEY_END or seen & key:
                 break
             seen |= key
@@ -646,13 +655,14 @@ cdef class Decoder:
             const char* text
             Py_ssize_t text_size
             int seen = 0
+            int likely = 0
             int key
 
         trade.seq = 0
         trade.tick_direction = 0
         trade.is_block = trade.is_rpi = False
         while True:
-            at = _read_key(at, end, at == start, _TRADE, TRADE_KEYS, &key)
+            at = _read_key(at, end, at == start, _TRADE, TRADE_KEYS, &likely, &key)
             if at == NULL or key == KEY_END or seen & key:
                 break
             seen |= key
