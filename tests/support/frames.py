@@ -1,6 +1,6 @@
 """Frames to test with, all of them drawn from a `random.Random`: seeded, or one that hypothesis hands out.
 
-`Market` is one topic's true book and the messages of a faultless venue; `wild_*` draw what no venue would send.
+`Market` is a topic's true book and the messages of a faultless venue, `wild_*` draw what no venue would send.
 """
 
 import json
@@ -194,13 +194,12 @@ def number_text(random: Random, mantissa: int, scale: int, oddity: float) -> str
 # Messages of any content
 
 
-def wild_levels(random: Random, side: str, oddity: float) -> list[list[str]]:
+def wild_levels(random: Random, side: str, depth: int, oddity: float) -> list[list[str]]:
     levels = []
-    for _ in range(random.choice((0, 1, 1, 2, 3, 6))):
-        tick = random.randint(-6, 30) if random.random() < 0.9 else random.randint(-99, 99)
+    count = random.choice((0, 1, 1, 2, 3, 6))
+    for _ in range(count if depth > 1 or random.random() < 0.05 else min(count, 1)):
+        tick = random.randint(0, 30) if random.random() < 0.99 else random.randint(-9, 99)
         price = 30 - tick if side == "b" else 31 + tick
-        crossing = 100 if random.random() < 0.01 else 0
-        price += crossing if side == "b" else -crossing
         size = 0 if random.random() < 0.25 else random.randint(1, 99_999)
         scale = random.choice((0, 0, 0, 0, 1, 2, 5))
         price_text = number_text(random, price * 10**scale, scale, oddity)
@@ -220,10 +219,12 @@ def wild_book_message(
     random: Random, topic: str, kind: str, update_id: int, seq: int, oddity: float = 0.0
 ) -> dict[str, Any]:
     """A book message of a small window of prices; `oddity` is the chance that a part is nonsense."""
+    _, depth_text, symbol = topic.split(".", 2)
+    depth = int(depth_text)
     data: dict[str, Any] = {
-        "s": topic.split(".", 2)[2],
-        "b": wild_levels(random, "b", oddity / 4),
-        "a": wild_levels(random, "a", oddity / 4),
+        "s": symbol,
+        "b": wild_levels(random, "b", depth, oddity / 4),
+        "a": wild_levels(random, "a", depth, oddity / 4),
         "u": update_id,
         "seq": seq,
     }

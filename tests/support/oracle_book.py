@@ -25,7 +25,17 @@ class SlowBook:
         self.absent_deletes = 0
 
     def snapshot(self, bids: Change, asks: Change) -> None:
-        self._widen(bids, asks, kept=())
+        try:
+            self._widen(bids, asks, kept=())
+        except TooManyDigitsError:
+            # Nothing of the old book remains, so its scales need not either.
+            kept_scales = self.price_scale, self.size_scale
+            self.price_scale = self.size_scale = 0
+            try:
+                self._widen(bids, asks, kept=())
+            except TooManyDigitsError:
+                self.price_scale, self.size_scale = kept_scales
+                raise
         for side, change in (("b", bids), ("a", asks)):
             latest = {value(price): value(size) for price, size in change}
             self.sides[side] = SortedDict({price: size for price, size in latest.items() if size})
@@ -79,6 +89,10 @@ class SlowBook:
     def is_crossed(self) -> bool:
         """Crossed or locked."""
         return bool(self.bids and self.asks and self.bids[0][0] >= self.asks[0][0])
+
+    @property
+    def has_negative_price(self) -> bool:
+        return any(price < 0 for levels in self.sides.values() for price in levels)
 
     @property
     def is_too_deep(self) -> bool:

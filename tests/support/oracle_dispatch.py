@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.support.oracle_book import SlowBook, TooManyDigitsError
-from tests.support.oracle_decoder import BookMessage, Other, Refused, TradeMessage, Verdict, decode
+from tests.support.oracle_decoder import BookMessage, Decoded, Other, Refused, TradeMessage, decode
 
 EMPTY, LIVE, STALE = "EMPTY", "LIVE", "STALE"
 
@@ -37,21 +37,25 @@ class SlowTopic:
 class Outcome:
     """What one frame did; `applied` is the message that on_book must have shown."""
 
-    verdict: Verdict
+    decoded: Decoded
+    is_beyond_double: bool = False
     applied: BookMessage | None = None
 
 
 class SlowDispatcher:
-    def __init__(self, rules: dict[int, str] | None = None) -> None:
+    def __init__(self, category: str, rules: dict[int, str] | None = None) -> None:
+        self.category = category
         self.rules = rules or {}
         self.topics: dict[str, SlowTopic] = {}
         self.counters: Counter[str] = Counter()
 
-    def feed(self, frame: bytes) -> Outcome:
+    def feed(self, frame: bytes, *, may_refuse: bool = False) -> Outcome:
+        """Take one frame; `may_refuse`: refuse it where a parser is free to, for a number beyond a double."""
         self.counters["frames"] += 1
         verdict = decode(frame)
-        outcome = Outcome(verdict)
-        decoded = verdict.decoded
+        is_beyond_double = may_refuse and verdict.beyond_double
+        decoded = Refused(None, "a number beyond a double") if is_beyond_double else verdict.decoded
+        outcome = Outcome(decoded, is_beyond_double)
         match decoded:
             case BookMessage():
                 self.counters["book_messages"] += 1
@@ -96,11 +100,11 @@ class SlowDispatcher:
     def _hole_before(entry: SlowTopic, message: BookMessage) -> str | None:
         if message.update_id == 1:
             return "restart"
-        if message.depth > 1 and message.update_id != entry.update_id + 1:
-            return "snapshot"
-        if message.update_id < entry.update_id or message.seq < entry.seq:
+        if falls(message.seq, entry.seq):
             return "sequence"
-        return None
+        if message.depth > 1:
+            return None if message.update_id == entry.update_id + 1 else "snapshot"
+        return "sequence" if message.update_id < entry.update_id else None
 
     def _delta(self, entry: SlowTopic, message: BookMessage) -> bool:
         if entry.state != LIVE:
@@ -115,7 +119,7 @@ class SlowDispatcher:
             return False
         is_next = message.update_id == entry.update_id + 1
         is_jump = message.update_id > entry.update_id + 1
-        if message.seq < entry.seq or not (is_next or (is_jump and entry.rule == "warn")):
+        if falls(message.seq, entry.seq) or not (is_next or (is_jump and entry.rule == "warn")):
             self.lose(message.topic, "sequence")
             return False
         if is_jump:
@@ -132,7 +136,8 @@ class SlowDispatcher:
         except TooManyDigitsError:
             self.lose(message.topic, "integrity")
             return False
-        if book.is_crossed or book.is_too_deep:
+        is_negative = book.has_negative_price and self.category != "spread"
+        if book.is_crossed or book.is_too_deep or is_negative:
             self.lose(message.topic, "integrity")
             return False
         entry.state = LIVE
@@ -140,3 +145,8 @@ class SlowDispatcher:
         entry.seq = message.seq
         entry.close_gap()
         return True
+
+
+def falls(seq: int, last: int) -> bool:
+    """An absent `seq` reads as 0 and proves nothing."""
+    return 0 < seq < last

@@ -39,18 +39,16 @@ class Pair:
     def make(cls, category: str = "linear", rules: dict[int, str] | None = None) -> "Pair":
         notes, control = Notes(), ControlNotes()
         dispatcher = Dispatcher(category, notes, control=control, rules=rules)
-        return cls(dispatcher, notes, control, SlowDispatcher(rules))
+        return cls(dispatcher, notes, control, SlowDispatcher(category, rules))
 
     def feed(self, frame: bytes) -> Outcome:
         self.recv_ns += 1_000_000
         before = self.dispatcher.counters
         calls_before = len(self.notes.books), len(self.notes.trades), len(self.notes.gaps)
-        outcome = self.slow.feed(frame)
         self.dispatcher.feed(frame, self.recv_ns)
+        is_refused = self.dispatcher.counters["malformed"] > before["malformed"]
+        outcome = self.slow.feed(frame, may_refuse=is_refused)
         try:
-            if outcome.verdict.beyond_double and self._refused_since(before):
-                self._follow_refusal(outcome)
-                return outcome
             self._compare_counters(before, outcome)
             self._compare_callbacks(calls_before, outcome)
             self._follow_damage(calls_before[2], outcome)
@@ -59,7 +57,7 @@ class Pair:
             self._compare_unknown_books()
         except AssertionError as error:
             error.add_note(f"frame: {frame!r}")
-            error.add_note(f"slow decoder: {outcome.verdict.decoded}")
+            error.add_note(f"slow decoder: {outcome.decoded}")
             raise
         return outcome
 
@@ -67,20 +65,10 @@ class Pair:
         _, depth, symbol = topic.split(".", 2)
         return self.dispatcher.book(symbol, int(depth))
 
-    def _refused_since(self, before: dict[str, int]) -> bool:
-        return self.dispatcher.counters["malformed"] > before["malformed"]
-
-    def _follow_refusal(self, outcome: Outcome) -> None:
-        """Numbers beyond a double may be refused: where the core did so, the slow side treats them alike."""
-        topic = getattr(outcome.verdict.decoded, "topic", None)
-        self.slow.counters.update({name: self.dispatcher.counters[name] for name in EXACT_COUNTERS})
-        if topic in self.slow.topics:
-            self.slow.lose(topic, "malformed")
-
     def _compare_counters(self, before: dict[str, int], outcome: Outcome) -> None:
         after = self.dispatcher.counters
         grown = {name: after[name] - before[name] for name in after if after[name] != before[name]}
-        decoded = outcome.verdict.decoded
+        decoded = outcome.decoded
         if isinstance(decoded, Refused) and decoded.topic is not None:
             assert grown.get("malformed") == 1, f"refused by the slow decoder alone: {grown}"
         elif isinstance(decoded, Refused | Other):
@@ -100,7 +88,7 @@ class Pair:
         else:
             assert len(new_books) == 1, f"on_book calls for an applied message: {new_books}"
             self._compare_change(outcome.applied)
-        decoded = outcome.verdict.decoded
+        decoded = outcome.decoded
         expected = decoded.trades if isinstance(decoded, TradeMessage) else ()
         got = self.notes.trades[trades:]
         assert [trade.index for trade in got] == list(range(len(expected)))
@@ -129,13 +117,14 @@ class Pair:
 
     def _follow_damage(self, gaps_before: int, outcome: Outcome) -> None:
         """Of a frame that is no JSON the core may read the topic all the same, and distrust that book."""
-        if not (isinstance(outcome.verdict.decoded, Refused) and outcome.verdict.decoded.topic is None):
+        if not (isinstance(outcome.decoded, Refused) and outcome.decoded.topic is None):
             return
         new_gaps = self.notes.gaps[gaps_before:]
-        assert [gap.cause for gap in new_gaps] in ([], ["malformed"]), new_gaps
-        for gap in new_gaps:
-            if gap.topic in self.slow.topics:
-                self.slow.lose(gap.topic, "malformed")
+        assert {gap.cause for gap in new_gaps} <= {"malformed"}, new_gaps
+        topics = {gap.topic for gap in new_gaps}
+        assert len(topics) <= 1, new_gaps
+        for topic in topics & self.slow.topics.keys():
+            self.slow.lose(topic, "malformed")
 
     def _compare_topic(self, topic: str) -> None:
         entry = self.slow.topics[topic]
