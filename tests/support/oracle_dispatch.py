@@ -104,7 +104,7 @@ class SlowDispatcher:
             return "sequence"
         if message.depth > 1:
             return None if message.update_id == entry.update_id + 1 else "snapshot"
-        return "sequence" if message.update_id < entry.update_id else None
+        return "sequence" if message.update_id <= entry.update_id else None
 
     def _delta(self, entry: SlowTopic, message: BookMessage) -> bool:
         if entry.state != LIVE:
