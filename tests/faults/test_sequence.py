@@ -197,6 +197,26 @@ def test_under_warn_a_forward_jump_is_applied_with_a_gap_row(random: Random) -> 
     assert pair.slow.topics[TOPIC].state != LIVE
 
 
+@settings(max_examples=40)
+@given(seeds)
+def test_level_one_is_followed_through_repeats_and_losses(random: Random) -> None:
+    market, pair = Market(random, depth=1, levels=1), Pair.make()
+    repeats = 0
+    for _ in range(30):
+        market.delta()
+        message = market.snapshot()
+        if random.random() < 0.7:
+            for again in range(random.choice((1, 1, 2))):
+                pair.feed(message.frame)
+                repeats += again
+            book = pair.dispatcher.book("BTCUSDT", 1)
+            assert book is not None
+            assert book.state == BookState.LIVE
+            assert (dict(book.bids()), dict(book.asks())) == (message.bids, message.asks)
+    assert pair.dispatcher.counters["repeats"] == repeats
+    assert pair.notes.gaps == []
+
+
 def shaken(random: Random, market: Market, count: int) -> list[Message]:
     """A tape with faults of all kinds at random places."""
     messages = tape(market, count)

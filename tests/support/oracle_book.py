@@ -64,11 +64,11 @@ class SlowBook:
         self.size_scale = size_scale
 
     def holds(self, bids: Change, asks: Change) -> bool:
-        """Whether applying this delta would change nothing."""
+        """Whether each level of this delta, even one that a later one overrides, is in the book as it is."""
         return all(
-            self.sides[side].get(price, Decimal(0)) == size
+            self.sides[side].get(value(price), Decimal(0)) == value(size)
             for side, change in (("b", bids), ("a", asks))
-            for price, size in {value(price): value(size) for price, size in change}.items()
+            for price, size in change
         )
 
     def equals(self, bids: Change, asks: Change) -> bool:
