@@ -274,7 +274,6 @@ def _close_reason(transport: WSTransport) -> tuple[str, str]:
     handshake = transport.close_handshake
     if handshake is None:
         return "lost", "closed without a close frame"
-    for cause, info in (("closed", handshake.recv), ("protocol", handshake.sent)):
-        if info is not None:
-            return cause, f"code {info.code.value} {info.reason}".rstrip()
-    return "lost", "an empty close handshake"
+    # Where this side sent its close frame first, it refused what came (a message too big, a broken frame).
+    cause, info = ("closed", handshake.recv) if handshake.recv_then_sent else ("protocol", handshake.sent)
+    return cause, f"code {info.code.value} {info.reason or ''}".rstrip() if info is not None else ""

@@ -40,6 +40,7 @@ class Peer(WSListener):
         self.path = path
         self.requests: list[dict[str, Any]] = []
         self.pings = 0
+        self.pongs = 0
         self.transport: WSTransport
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -51,6 +52,9 @@ class Peer(WSListener):
         if frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
+        elif frame.msg_type == WSMsgType.PONG:
+            self.pongs += 1
+            self.venue.changed()
         elif frame.msg_type == WSMsgType.TEXT:
             self._on_request(json.loads(frame.get_payload_as_bytes()))
 
