@@ -6,7 +6,13 @@ from collections.abc import Callable
 from engine.bybit.limits import NEW_CONNECTIONS_MAX, NEW_CONNECTIONS_WINDOW_S
 from engine.clock import NS_PER_S
 
-__all__ = ["Allowance", "Backoff"]
+__all__ = ["Allowance", "Backoff", "doubled_s"]
+
+
+def doubled_s(first_s: float, times: int, max_s: float) -> float:
+    """Return ``first_s`` doubled so many times, at most ``max_s``."""
+    # The exponent is capped too: 2.0**1024 is an OverflowError after some hours without a network.
+    return min(max_s, first_s * 2.0 ** min(times, 64))
 
 
 class Backoff:
@@ -24,8 +30,7 @@ class Backoff:
 
     def next_s(self) -> float:
         """Return how long to wait now, and count one more failure."""
-        # The exponent is capped too: 2.0**1024 is an OverflowError after some hours without a network.
-        ceiling_s = min(self._max_s, self._initial_s * 2.0 ** min(self.failures, 64))
+        ceiling_s = doubled_s(self._initial_s, self.failures, self._max_s)
         self.failures += 1
         return ceiling_s * (0.5 + 0.5 * self._random())
 

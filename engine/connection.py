@@ -57,7 +57,7 @@ class Connection:
             journal=journal,
             message_bytes_max=options.message_bytes_max,
         )
-        self._counted: Counter[str] = Counter()
+        self._counted = Counter(attempts=0, failed_attempts=0, faults=0)
         self._dispatcher = dispatcher
         self._options = options
         self._clock = clock

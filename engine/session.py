@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from engine.backoff import doubled_s
 from engine.bybit import limits, replies, topics
 from engine.clock import NS_PER_S, Instant
 from engine.config import FeedOptions
@@ -29,6 +30,18 @@ SNAPSHOT_FAILURES_MAX: Final = 5
 REJECTED_RETRY_MAX_S: Final = 3600
 # A book that stayed in step for this long has earned an immediate resynchronisation.
 STEADY_S: Final = 60
+
+COUNTERS: Final = (
+    "connects",
+    "disconnects",
+    "resyncs",
+    "refusals",
+    "rejected",
+    "late_answers",
+    "late_snapshots",
+    "stray_answers",
+    "unknown_messages",
+)
 
 PING: Final = b'{"op":"ping"}'
 
@@ -49,7 +62,7 @@ class Session:
         self.url = url
         self.is_connected = False
         self.reconnect_cause: str | None = None
-        self._counted: Counter[str] = Counter()
+        self._counted = Counter(dict.fromkeys(COUNTERS, 0))
         self._options = options
         self._topics: dict[str, Subscription] = {}
         self._requests: dict[str, Request] = {}
@@ -267,7 +280,7 @@ class Session:
         self._lose(RecordKind.REJECTED, members, now, reason=reason)
         for topic in members:
             self._counted["rejected"] += 1
-            wait_s = _doubled_s(self._options.rejected_retry_s, topic.rejections, REJECTED_RETRY_MAX_S)
+            wait_s = doubled_s(self._options.rejected_retry_s, topic.rejections, REJECTED_RETRY_MAX_S)
             topic.rejections += 1
             topic.enter(TopicState.PARKED, now.mono_ns + _ns(wait_s))
             if topic.is_removed:
@@ -329,7 +342,7 @@ class Session:
         """Leave at once the first time, later after waits that double; coming back brings a snapshot."""
         wait_s = 0.0
         if topic.resyncs:
-            wait_s = _doubled_s(1.0, topic.resyncs - 1, self._options.resync_delay_max_s)
+            wait_s = doubled_s(1.0, topic.resyncs - 1, self._options.resync_delay_max_s)
         topic.resyncs += 1
         self._counted["resyncs"] += 1
         topic.enter(TopicState.LEAVING, now.mono_ns + _ns(wait_s))
@@ -388,7 +401,3 @@ class Session:
 
 def _ns(seconds: float) -> int:
     return round(seconds * NS_PER_S)
-
-
-def _doubled_s(first_s: float, times: int, max_s: float) -> float:
-    return min(max_s, first_s * 2.0 ** min(times, 64))
