@@ -148,7 +148,7 @@ class Spool:
 
     def lost(self, start_ns: int, recv_ns: int, records: int) -> bytes:
         """Return the payload of a ``LOST`` record; 0 ``records``: refusing begins."""
-        reason = self.failure or f"larger than a segment of {self.segment_bytes} bytes takes"
+        reason = self.failure.strerror if self.failure else f"a segment has {self.segment_bytes} bytes"
         payload = {
             "topics": None,
             "leg": 0,
@@ -208,8 +208,8 @@ class Spool:
             self._fail(error)
             return None
         if self.failure is not None:
-            logger.warning("the spool %s has room again", self.folder)
             self.failure = None
+            logger.warning("the spool %s has room again", self.folder)
         return segment
 
     def _fail(self, error: OSError) -> None:
