@@ -1,7 +1,7 @@
 """Which SQL may run while recording: one statement that reads our tables and nothing else.
 
-The text is cut into tokens as ClickHouse cuts it; where its lexer and this one could differ (text beyond ASCII,
-heredocs, escapes in names, `#` comments) the text is refused. Names are judged the same quoted and bare.
+The text is cut into tokens as ClickHouse cuts it; where its lexer and this one could differ (text beyond
+ASCII, heredocs, escapes in names, `#` comments) the text is refused. Names are judged the same quoted.
 """
 
 import re
@@ -16,22 +16,36 @@ __all__ = ["TABLE_FUNCTIONS_ADMITTED", "Admission", "RefusedError", "admit"]
 QUERY_CHARACTERS_MAX: Final = 262_144
 
 STATEMENTS: Final = ("SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS")
+
+
+def _words(*lines: str) -> frozenset[str]:
+    return frozenset(" ".join(lines).split())
+
+
 TABLE_FUNCTIONS_ADMITTED: Final = frozenset(
-    ("numbers", "numbers_mt", "zeros", "zeros_mt", "generateseries", "generate_series", "values", "view", "null", "format")
+    (
+        "numbers",
+        "numbers_mt",
+        "zeros",
+        "zeros_mt",
+        "generateseries",
+        "generate_series",
+        "values",
+        "view",
+        "null",
+        "format",
+    )
 )
 # Statements and clauses that write or change something; as a bare word none of them is needed to read.
-_WORDS_REFUSED: Final = frozenset(
-    (
-        "ALTER ATTACH BACKUP CHECK CREATE DELETE DETACH DROP EXCHANGE EXECUTE GRANT INFILE INSERT INTO KILL MOVE"
-        " OPTIMIZE OUTFILE PARALLEL RENAME REPLACE RESTORE REVOKE SET SETTINGS SYSTEM TRUNCATE UNDROP UPDATE USE WATCH"
-    ).split()
+_WORDS_REFUSED: Final = _words(
+    "ALTER ATTACH BACKUP CHECK CREATE DELETE DETACH DROP EXCHANGE EXECUTE GRANT INFILE INSERT INTO KILL MOVE",
+    "OPTIMIZE OUTFILE PARALLEL RENAME REPLACE RESTORE REVOKE SET SETTINGS SYSTEM TRUNCATE UNDROP UPDATE USE WATCH",
 )
 # Functions that reach files, the network, models or the process, or that only burn time.
-_NAMES_REFUSED: Final = frozenset(
-    (
-        "file filecluster url urlcluster python executable remote remotesecure catboostevaluate modelevaluate"
-        " reversednsquery addresstoline addresstolinewithinlines addresstosymbol showcertificate sleep sleepeachrow"
-    ).split()
+_NAMES_REFUSED: Final = _words(
+    "file filecluster url urlcluster python executable remote remotesecure catboostevaluate",
+    "modelevaluate reversednsquery addresstoline addresstolinewithinlines addresstosymbol showcertificate",
+    "sleep sleepeachrow",
 )
 # In the embedded engine each file of the machine is a table of this database.
 _DATABASES_REFUSED: Final = frozenset(("default",))
@@ -54,7 +68,7 @@ class RefusedError(UsageError):
 
 @dataclass(frozen=True)
 class Admission:
-    """An admitted statement: its text without a closing semicolon, and the output format it names itself ("": none)."""
+    """An admitted statement: its text without a closing semicolon, and the format it names ("": none)."""
 
     sql: str
     format: str
@@ -79,8 +93,8 @@ def admit(sql: str, outward_functions: Collection[str]) -> Admission:
 
     Args:
         sql: the statement.
-        outward_functions: names of the engine's table functions and of those of its functions that reach outside;
-            they are refused, but for TABLE_FUNCTIONS_ADMITTED.
+        outward_functions: names of the engine's table functions and of those of its functions that reach
+            outside; they are refused, but for TABLE_FUNCTIONS_ADMITTED.
 
     Raises:
         RefusedError: says what is refused, and why.
@@ -94,13 +108,19 @@ def admit(sql: str, outward_functions: Collection[str]) -> Admission:
         raise RefusedError("statement was empty", "send one SELECT")
     first = next((token for token in tokens if token.text != "("), tokens[0])
     if not first.is_word(*STATEMENTS):
-        raise RefusedError(f"statement began with {first.text!r}; while recording, {', '.join(STATEMENTS)} are admitted")
+        raise RefusedError(
+            f"statement began with {first.text!r}; while recording, {', '.join(STATEMENTS)} are admitted"
+        )
     functions = {name.lower() for name in outward_functions} - TABLE_FUNCTIONS_ADMITTED
     for index, token in enumerate(tokens):
         before = tokens[index - 1].text if index else ""
         after = tokens[index + 1].text if index + 1 < len(tokens) else ""
         _judge(token, before, after, functions, is_show=first.is_word("SHOW") and index == 1)
-    named = tokens[-1].text if len(tokens) > 2 and tokens[-2].is_word("FORMAT") and tokens[-1].kind == "word" else ""
+    named = (
+        tokens[-1].text
+        if len(tokens) > 2 and tokens[-2].is_word("FORMAT") and tokens[-1].kind == "word"
+        else ""
+    )
     return Admission(sql[: tokens[-1].end], named)
 
 
@@ -112,7 +132,7 @@ def _tokens(sql: str) -> Iterator[_Token]:
         match = _TOKEN.match(sql, position)
         if match is None:
             raise RefusedError(
-                f"statement held {sql[position : position + 20]!r} at character {position + 1}, which is not admitted",
+                f"statement held {sql[position : position + 20]!r} at character {position + 1}: refused",
                 "outside quotes use ASCII without $, # and backslash; close quotes and comments",
             )
         position = match.end()
@@ -129,8 +149,18 @@ def _judge(token: _Token, before: str, after: str, functions: Collection[str], *
     if name in _DATABASES_REFUSED:
         raise RefusedError(f"{token.text} was named; files of the machine are tables there", "leave it out")
     if name in _NAMES_REFUSED or (after == "(" and name in functions):
-        raise RefusedError(f"function {token.text} is not admitted while recording: it reaches outside the tables")
-    if token.kind == "word" and token.text.upper() in _WORDS_REFUSED and before != "." and after not in (".", "("):
+        raise RefusedError(
+            f"function {token.text} is not admitted while recording: it reaches outside the tables"
+        )
+    if (
+        token.kind == "word"
+        and token.text.upper() in _WORDS_REFUSED
+        and before != "."
+        and after not in (".", "(")
+    ):
         if is_show and token.is_word("CREATE", "SETTINGS"):
             return
-        raise RefusedError(f"{token.text.upper()} is not admitted while recording", "put a column of that name in `backquotes`")
+        raise RefusedError(
+            f"{token.text.upper()} is not admitted while recording",
+            "put a column of that name in `backquotes`",
+        )

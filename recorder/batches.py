@@ -25,8 +25,8 @@ ORDER: Final = ("gap", "event", *(table for table in TABLES if table not in ("ga
 class Intent:
     """The batch that is being inserted: a restart builds this very range again.
 
-    `generation` is 0, or a number never used before where rows of an earlier attempt were deleted: their tokens are
-    known to the database, and would keep the new rows out.
+    `generation` is 0, or a number never used before where rows of an earlier attempt were deleted: their
+    tokens are known to the database, and would keep the new rows out.
     """
 
     first: int

@@ -1,6 +1,6 @@
 """One client for the places a database may be: embedded (chDB, a folder) and a server (HTTP).
 
-A `Database` belongs to one thread. Embedded, one process has the folder; further threads of it take a `reader`.
+A `Database` belongs to one thread. Embedded, one process has the folder; its further threads take a `reader`.
 """
 
 import fcntl
@@ -88,12 +88,14 @@ class Database:
             self.command(statement(name))
 
     def insert(self, table: str, block: bytes, token: str) -> None:
-        """Insert one Native block. The same token again inserts nothing, within the table's window of inserts.
+        """Insert one Native block. The same token again inserts nothing, within the window of the table.
 
         Raises:
             DatabaseError: it may or may not have been inserted; insert again with the same block and token.
         """
-        settings = {**_INSERT_SETTINGS, "insert_deduplication_token": token} if token else dict(_INSERT_SETTINGS)
+        settings = (
+            {**_INSERT_SETTINGS, "insert_deduplication_token": token} if token else dict(_INSERT_SETTINGS)
+        )
         try:
             self._client.raw_insert(table, insert_block=block, settings=settings, fmt="Native")
         except (DriverError, OSError) as error:
@@ -154,7 +156,7 @@ class Database:
 
 
 def open_database(place: str | Path, name: str = DATABASE_DEFAULT) -> Database:
-    """Open a database by its place: an http(s) URL is a server, anything else the folder of an embedded one."""
+    """Open a database by its place: an http(s) URL is a server, anything else an embedded one's folder."""
     if str(place).startswith(("http://", "https://")):
         return open_server(str(place), name)
     return open_embedded(Path(place), name)
@@ -265,7 +267,7 @@ class _Folder:
         if _release(written_by) > _release(version):
             raise FolderError(
                 f"database folder {self.path} was written by ClickHouse {written_by}, this is {version}",
-                "install a chdb that is at least as new, or build the database again from the spool in another folder",
+                "install a chdb at least as new, or build the database again from the spool elsewhere",
             )
         if version != written_by:
             fresh = self.path / "engine.new"

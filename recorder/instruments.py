@@ -19,7 +19,9 @@ def append_instruments(columns: Columns, payload: dict[str, Any], recv_ns: int, 
     result = body.get("result", body)
     category = payload.get("category") or result.get("category", "")
     for instrument in result.get("list", ()):
-        columns.append("instrument", _row(category, instrument) | {"valid_from": recv_ns, "position": position})
+        columns.append(
+            "instrument", _row(category, instrument) | {"valid_from": recv_ns, "position": position}
+        )
 
 
 def _row(category: str, instrument: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,8 @@ class Loader:
             DatabaseError: the database does not answer.
         """
         mark = self._database.query(
-            "SELECT max(last_position) FROM load_batch WHERE recorder = {recorder:String}", {"recorder": self._recorder}
+            "SELECT max(last_position) FROM load_batch WHERE recorder = {recorder:String}",
+            {"recorder": self._recorder},
         )
         self.cursor = int(mark[0][0])
         while self.cursor and self._playback.run(RUN_RECORDS, until=self.cursor):
@@ -172,7 +173,12 @@ class Loader:
         if not self._pending():
             return False
         rows = self._columns.rows
-        if self._pending() >= self._batch_records or rows >= BATCH_ROWS_MAX or drain or self._playback.at_seam:
+        if (
+            self._pending() >= self._batch_records
+            or rows >= BATCH_ROWS_MAX
+            or drain
+            or self._playback.at_seam
+        ):
             return True
         age_ms = (self._clock.now().mono_ns - self._begun_ns) // NS_PER_MS
         return age_ms >= (self._batch_ms if rows else BATCH_WITHOUT_ROWS_MS)
@@ -219,7 +225,9 @@ class Loader:
         batch = self._make_batch()
         again = batch.intent(intent.generation)
         if again != intent:
-            logger.warning("batch %d to %d differs from its first attempt, which is deleted", batch.first, batch.last)
+            logger.warning(
+                "batch %d to %d differs from its first attempt, which is deleted", batch.first, batch.last
+            )
             self._purge(batch.first, max(batch.last, intent.last))
             again = batch.intent(self._clock.now().wall_ns)
             self._intent_file.write(again)
@@ -230,7 +238,8 @@ class Loader:
         """Whether rows beyond the commit mark are there without an intent that explains them."""
         for table in ORDER:
             found = self._database.query(
-                f"SELECT count() FROM {table} WHERE recorder = {{recorder:String}} AND position > {{cursor:UInt64}}",  # noqa: S608  # a name of ours
+                f"SELECT count() FROM {table}"  # noqa: S608  # a name of ours
+                " WHERE recorder = {recorder:String} AND position > {cursor:UInt64}",
                 {"recorder": self._recorder, "cursor": self.cursor},
             )
             if found[0][0]:
@@ -243,8 +252,8 @@ class Loader:
         name = self._recorder.replace("\\", "\\\\").replace("'", "\\'")
         for table in ORDER:
             self._database.command(
-                f"ALTER TABLE {table} DELETE WHERE recorder = '{name}' AND position BETWEEN {first} AND {last}"
-                " SETTINGS mutations_sync = 2"
+                f"ALTER TABLE {table} DELETE WHERE recorder = '{name}'"
+                f" AND position BETWEEN {first} AND {last} SETTINGS mutations_sync = 2"
             )
 
     def _insert(self, table: str, block: bytes, token: str) -> None:
@@ -301,8 +310,8 @@ class LoaderConfig:
 def run(config: LoaderConfig) -> int:
     """Load until SIGTERM (or SIGINT), then what the spool still holds; returns the exit code.
 
-    0: everything loaded. 1: the database failed for good, or the configuration cannot be; the last line of stderr
-    says why. A process of its own: sets TMPDIR, signals, and that it ends with its parent.
+    0: everything loaded. 1: the database failed for good, or the configuration cannot be; the last line of
+    stderr says why. For a process of its own: sets TMPDIR, signal handlers, and that it ends with its parent.
     """
     stop = threading.Event()
     _become_a_process(config, stop)

@@ -1,4 +1,4 @@
-"""Runs a spool through dispatchers: frames by the compiled reader, decisions through the table that ran live."""
+"""Runs a spool through dispatchers: frames by compiled code, decisions by the table that ran live."""
 
 from collections.abc import Callable
 from itertools import groupby
@@ -24,7 +24,7 @@ _EVENT_OF_KIND: Final = {RecordKind.CLOCK: "clock_stepped", RecordKind.STOPPED: 
 
 
 class Playback:
-    """The records of a spool, in order, as calls of a Listener. For one thread; follows a spool that still grows.
+    """The records of a spool, in order, as calls of a Listener. For one thread; follows a growing spool.
 
     Args:
         folder: the spool.
@@ -181,10 +181,12 @@ class Playback:
         self.frames += 1
         if record.connection not in self._unrouted:
             self._unrouted.add(record.connection)
-            self._event(record, "unrouted", f"frames of connection {record.connection}, which was never opened")
+            self._event(
+                record, "unrouted", f"frames of connection {record.connection}, which was never opened"
+            )
 
     def _report_damage(self) -> None:
-        """Name the records that damage took: an event, and for each desired topic a gap up to the record after it.
+        """Name the records that damage took: an event, and a gap for each desired topic.
 
         Books are left to their own continuity: what the damage took of them shows in their update ids.
         """
@@ -194,7 +196,14 @@ class Playback:
         lost = damage.position + 1
         detail = f"{damage.next_position - lost} records lost to damage of the spool"
         self._listener.on_event(
-            Event(category="", topic="", kind="spool_damaged", detail=detail, recv_ns=self.recv_ns, position=lost)
+            Event(
+                category="",
+                topic="",
+                kind="spool_damaged",
+                detail=detail,
+                recv_ns=self.recv_ns,
+                position=lost,
+            )
         )
         for category, topics in self._topics.items():
             for topic, leg in topics.items():
@@ -217,5 +226,12 @@ class Playback:
 
     def _event(self, record: Record, kind: str, detail: str) -> None:
         self._listener.on_event(
-            Event(category="", topic="", kind=kind, detail=detail, recv_ns=record.recv_ns, position=record.position)
+            Event(
+                category="",
+                topic="",
+                kind=kind,
+                detail=detail,
+                recv_ns=record.recv_ns,
+                position=record.position,
+            )
         )

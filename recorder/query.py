@@ -1,7 +1,7 @@
-"""SQL over HTTP on loopback while recording, in ClickHouse's dialect: clickhouse-connect, curl and Grafana work as ever.
+"""SQL over HTTP on loopback while recording, in ClickHouse's dialect: its clients, curl and Grafana work.
 
-Runs in a thread of its own with its own event loop and its own connections to the engine; what may run is decided in
-`admission`, and the connections are read-only and limited besides.
+Runs in a thread of its own with its own event loop and its own connections to the engine; what may run is
+decided in `admission`, and the connections are read-only and limited besides.
 """
 
 import asyncio
@@ -36,20 +36,49 @@ LIMITS: Final[dict[str, int | str]] = {
 # Parameters of ClickHouse's HTTP interface that clients send by themselves and that change nothing here.
 _PARAMETERS_IGNORED: Final = frozenset(
     (
-        "session_id session_timeout session_check query_id quota_key role wait_end_of_query buffer_size compress"
-        " client_protocol_version enable_http_compression send_progress_in_http_headers"
-        " http_headers_progress_interval_ms readonly max_execution_time user password"
-    ).split()
+        "buffer_size",
+        "client_protocol_version",
+        "compress",
+        "enable_http_compression",
+        "http_headers_progress_interval_ms",
+        "max_execution_time",
+        "password",
+        "query_id",
+        "quota_key",
+        "readonly",
+        "role",
+        "send_progress_in_http_headers",
+        "session_check",
+        "session_id",
+        "session_timeout",
+        "user",
+        "wait_end_of_query",
+    )
 )
 _FORMAT: Final = re.compile(r"[A-Za-z0-9]+\Z")
 _PARAMETER_USED: Final = re.compile(r"\{\s*\w+\s*:")
-_ESCAPES: Final = {"\\t": "\t", "\\n": "\n", "\\\\": "\\", "\\'": "'", "\\r": "\r", "\\b": "\b", "\\f": "\f", "\\0": "\0"}
+_ESCAPES: Final = {
+    "\\t": "\t",
+    "\\n": "\n",
+    "\\\\": "\\",
+    "\\'": "'",
+    "\\r": "\r",
+    "\\b": "\b",
+    "\\f": "\f",
+    "\\0": "\0",
+}
 
 _CODE_READONLY: Final = 164
 _CODE_SYNTAX: Final = 62
 _CODE_UNKNOWN_DATABASE: Final = 81
 _CODE_TOO_MANY: Final = 202
-_STATUS_OF_CODE: Final = {_CODE_READONLY: 403, _CODE_SYNTAX: 400, _CODE_UNKNOWN_DATABASE: 404, _CODE_TOO_MANY: 503, 60: 404}
+_STATUS_OF_CODE: Final = {
+    _CODE_READONLY: 403,
+    _CODE_SYNTAX: 400,
+    _CODE_UNKNOWN_DATABASE: 404,
+    _CODE_TOO_MANY: 503,
+    60: 404,
+}
 
 
 class _QueryError(Exception):
@@ -150,7 +179,7 @@ class QueryServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        # A page in a browser reaches loopback under a name of its own: only names of this machine are answered.
+        # A web page reaches loopback under a name of its own: only names of this machine are answered.
         host = request.headers.get("Host", "")
         if host.rpartition(":")[0].strip("[]") not in ("127.0.0.1", "localhost", "::1"):
             return web.Response(status=403, text=f"Host was {host!r}; use 127.0.0.1:{self._port}\n")
@@ -163,7 +192,9 @@ class QueryServer:
     async def _query(self, request: web.Request) -> web.Response:
         self.counters["queries"] += 1
         try:
-            text = "\n".join(part for part in (request.query.get("query", ""), await request.text()) if part.strip())
+            text = "\n".join(
+                part for part in (request.query.get("query", ""), await request.text()) if part.strip()
+            )
             if not text:
                 return web.Response(text="Ok.\n")
             parameters = self._parameters(request)
@@ -191,13 +222,19 @@ class QueryServer:
                 )
             elif key == "database":
                 if value not in ("", "default", self._name):
-                    raise _QueryError(_CODE_UNKNOWN_DATABASE, f"database was {value!r}; here it is {self._name}")
+                    raise _QueryError(
+                        _CODE_UNKNOWN_DATABASE, f"database was {value!r}; here it is {self._name}"
+                    )
             elif key not in ("query", "default_format") and key not in _PARAMETERS_IGNORED:
                 raise _QueryError(_CODE_READONLY, f"setting {key} cannot be changed while recording")
         return parameters
 
     def _format(self, request: web.Request) -> str:
-        chosen = request.headers.get("X-ClickHouse-Format") or request.query.get("default_format") or "TabSeparated"
+        chosen = (
+            request.headers.get("X-ClickHouse-Format")
+            or request.query.get("default_format")
+            or "TabSeparated"
+        )
         if not _FORMAT.match(chosen):
             raise _QueryError(_CODE_SYNTAX, f"format was {chosen!r}; a format is a word such as JSONEachRow")
         return chosen
@@ -211,7 +248,9 @@ class QueryServer:
         finally:
             self._waiting -= 1
         bound = parameters if _PARAMETER_USED.search(sql) else None
-        running = asyncio.get_running_loop().run_in_executor(self._pool, reader.raw_query, sql, bound, fmt or None)
+        running = asyncio.get_running_loop().run_in_executor(
+            self._pool, reader.raw_query, sql, bound, fmt or None
+        )
         # A client that goes away must not hand back a connection that is still at work.
         running.add_done_callback(lambda _: self._free.put_nowait(reader))
         return await asyncio.shield(running)
@@ -231,15 +270,21 @@ class QueryServer:
         return web.Response(status=_STATUS_OF_CODE.get(code, 500), text=text + "\n", headers=headers)
 
 
-_OUTWARD_FUNCTIONS: Final = (
-    "SELECT name FROM system.table_functions UNION ALL SELECT name FROM system.functions WHERE match(name, '^ai[A-Z]')"
-)
+_OUTWARD_FUNCTIONS: Final = """
+SELECT name FROM system.table_functions
+UNION ALL
+SELECT name FROM system.functions WHERE match(name, '^ai[A-Z]')
+"""
 
 
 def _content_type(fmt: str) -> str:
     if fmt.startswith("JSON"):
         return "application/json"
-    return "text/plain" if fmt.startswith(("Tab", "TSV", "CSV", "Pretty", "Vertical")) else "application/octet-stream"
+    return (
+        "text/plain"
+        if fmt.startswith(("Tab", "TSV", "CSV", "Pretty", "Vertical"))
+        else "application/octet-stream"
+    )
 
 
 def read_address(data: Path) -> str | None:
@@ -251,14 +296,15 @@ def read_address(data: Path) -> str | None:
 
 
 def open_for_reading(data: Path, server: str = "") -> Database:
-    """Connect to the database of a data folder: through its recorder while one runs, else by opening the folder.
+    """Connect to the database of a data folder: through its recorder while one runs, else directly.
 
     Args:
         data: the data folder.
         server: http(s) URL of the server that is recorded into; "" where the database is embedded.
 
     Raises:
-        FolderError: no database is there, or it is in use but does not answer. DatabaseError: the server does not answer.
+        FolderError: no database is there, or it is in use but does not answer.
+        DatabaseError: the server does not answer.
     """
     if server:
         return open_server(server, create=False)

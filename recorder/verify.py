@@ -55,8 +55,8 @@ class BookCheck:
 class VerifyReport:
     """What `verify` found.
 
-    `frames` of the spool up to the commit mark at `position`; `counters` of the dispatchers by category say what
-    became of those that are no rows (duplicates, repeats, dropped_unsynced, malformed ...).
+    `frames` of the spool up to the commit mark at `position`; `counters` of the dispatchers by category say
+    what became of those that are no rows (duplicates, repeats, dropped_unsynced, malformed ...).
     """
 
     recorder: str
@@ -73,7 +73,7 @@ class VerifyReport:
         """What is wrong, one line each; empty when all is right."""
         rows = [
             f"{check.table} {check.category} {check.symbol} {check.detail}".rstrip()
-            + f": {check.expected} rows expected, {check.found} found, {check.repeated} of them more than once"
+            + f": {check.expected} rows expected, {check.found} found, {check.repeated} of them repeated"
             for check in self.rows
             if not check.is_right
         ]
@@ -144,7 +144,7 @@ class _Census(Listener):
         self.rows["event", event.category, event.topic, event.kind] += 1
 
 
-# Per table: what tells the symbol, what the detail, what identifies a row, and which rows the spool alone explains.
+# Per table: what tells symbol, detail and identity of a row, and which rows the spool alone explains.
 _FOUND: Final = {
     "book_delta": ("symbol", "toString(depth)", "position", "1"),
     "book_snapshot": ("symbol", "toString(depth)", "position", "origin = 'venue'"),
@@ -212,7 +212,9 @@ def _check_rows(
         )
         found |= {(table, str(row[0]), str(row[1]), str(row[2])): (int(row[3]), int(row[4])) for row in rows}
     return [
-        RowCheck(*key, expected=expected[key], found=found.get(key, (0, 0))[0], repeated=found.get(key, (0, 0))[1])
+        RowCheck(
+            *key, expected=expected[key], found=found.get(key, (0, 0))[0], repeated=found.get(key, (0, 0))[1]
+        )
         for key in sorted({*expected, *found})
     ]
 
