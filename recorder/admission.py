@@ -39,7 +39,8 @@ TABLE_FUNCTIONS_ADMITTED: Final = frozenset(
 # Statements and clauses that write or change something; as a bare word none of them is needed to read.
 _WORDS_REFUSED: Final = _words(
     "ALTER ATTACH BACKUP CHECK CREATE DELETE DETACH DROP EXCHANGE EXECUTE GRANT INFILE INSERT INTO KILL MOVE",
-    "OPTIMIZE OUTFILE PARALLEL RENAME REPLACE RESTORE REVOKE SET SETTINGS SYSTEM TRUNCATE UNDROP UPDATE USE WATCH",
+    "OPTIMIZE OUTFILE PARALLEL RENAME REPLACE RESTORE REVOKE SET SETTINGS SYSTEM TRUNCATE UNDROP UPDATE",
+    "USE WATCH",
 )
 # Functions that reach files, the network, models or the process, or that only burn time.
 _NAMES_REFUSED: Final = _words(

@@ -90,14 +90,19 @@ class Database:
     def insert(self, table: str, block: bytes, token: str) -> None:
         """Insert one Native block. The same token again inserts nothing, within the window of the table.
 
+        Args:
+            table: its name.
+            block: the rows.
+            token: "" for an insert that is always done.
+
         Raises:
             DatabaseError: it may or may not have been inserted; insert again with the same block and token.
         """
-        settings = (
-            {**_INSERT_SETTINGS, "insert_deduplication_token": token} if token else dict(_INSERT_SETTINGS)
-        )
+        deduplication = {"insert_deduplication_token": token} if token else {"deduplicate_insert": "disable"}
         try:
-            self._client.raw_insert(table, insert_block=block, settings=settings, fmt="Native")
+            self._client.raw_insert(
+                table, insert_block=block, settings={**_INSERT_SETTINGS, **deduplication}, fmt="Native"
+            )
         except (DriverError, OSError) as error:
             raise _as_database_error(error, f"insert into {table}") from error
 

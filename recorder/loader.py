@@ -85,6 +85,7 @@ class Loader:
         self._begun_ns = 0
         self._before = (0, 0)
         self._first_recv_ns = 0
+        self._generation = 0
         self.cursor = 0
         self.rows: Counter[str] = Counter()
         self.counters: Counter[str] = Counter()
@@ -205,7 +206,7 @@ class Loader:
 
     def _commit(self, batch: Batch, intent: Intent | None = None) -> None:
         if intent is None:
-            intent = batch.intent()
+            intent = batch.intent(self._generation)
             self._intent_file.write(intent)
         for table, block, token in batch.inserts(intent):
             self._insert(table, block, token)
@@ -229,7 +230,7 @@ class Loader:
                 "batch %d to %d differs from its first attempt, which is deleted", batch.first, batch.last
             )
             self._purge(batch.first, max(batch.last, intent.last))
-            again = batch.intent(self._clock.now().wall_ns)
+            again = batch.intent(self._generation)
             self._intent_file.write(again)
         self.counters["repeated_batches"] += 1
         self._commit(batch, again)
@@ -249,6 +250,7 @@ class Loader:
     def _purge(self, first: int, last: int) -> None:
         """Delete the rows of a range of positions from every table."""
         self.counters["purges"] += 1
+        self._generation = self._clock.now().wall_ns
         name = self._recorder.replace("\\", "\\\\").replace("'", "\\'")
         for table in ORDER:
             self._database.command(
