@@ -87,25 +87,31 @@ def compare(expected: Iterable[dict[str, Any]], actual: Iterable[dict[str, Any]]
 
     A frame is held against the expected frame that it is nearest to; each difference is told once.
     """
-    references: dict[str, list[dict[str, Any]]] = {}
-    for frame in expected:
-        references.setdefault(kind(frame), []).append(frame)
+    references = _examples(expected)
     found: dict[str, dict[str, None]] = {}
-    for frame in actual:
-        name = kind(frame)
-        if name in references:
-            nearest = min((differences(one, frame) for one in _distinct(references[name])), key=len)
+    for name, examples in _examples(actual).items():
+        for frame in examples if name in references else ():
+            nearest = min((differences(one, frame) for one in references[name]), key=len)
             found.setdefault(name, {}).update(dict.fromkeys(nearest))
     return {name: list(lines) for name, lines in found.items()}
 
 
-def _distinct(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the frames that are not covered by an earlier one: usually one or two of thousands."""
-    kept: list[dict[str, Any]] = []
+def _examples(frames: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return, for each kind, one frame of each structure that occurs: a few of thousands."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for frame in frames:
-        if all(differences(one, frame) or differences(frame, one) for one in kept):
-            kept.append(frame)
-    return kept
+        found.setdefault(kind(frame), {}).setdefault(_structure(frame), frame)
+    return {name: list(examples.values()) for name, examples in found.items()}
+
+
+def _structure(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_structure(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        elements = [_structure(inner) for inner in value]
+        nested = bool(value) and isinstance(value[0], dict | list)
+        return "[" + ",".join(dict.fromkeys(elements) if nested else elements) + "]"
+    return _type(value)
 
 
 def read_frames(path: Path, category: str | None = None) -> Iterator[dict[str, Any]]:

@@ -86,7 +86,7 @@ class Generated:
             self._hub.changed.clear()
             if not self._watched:
                 self._pacer.resume(now_ns)
-            self._watched = [market for market in self._markets.values() if market.watched()]
+            self._watched = [market for market in self._markets.values() if market.look_who_watches()]
         for _ in range(BATCH_STEPS):
             if self._messages is not None and self._hub.data_frames >= self._messages:
                 return None
@@ -97,7 +97,7 @@ class Generated:
                 return max(wait_ns, WAIT_NS_MIN) / 1e9
             market = self._watched[self._turn % len(self._watched)]
             self._turn += 1
-            self._pacer.spend(max(1, market.step(self._pacer.time_ns // 1_000_000)))
+            self._pacer.spend(market.step(self._pacer.time_ns // 1_000_000))
         return 0.0
 
     def counters(self) -> dict[str, int]:

@@ -44,6 +44,7 @@ class LiveMarket:
         self._tape = tape
         self._hub = hub
         self._switches = switches
+        self._books_watched = False
         self._position = 0
         self._seq_base = random.randrange(10**11, 9 * 10**11)
         self._seq = self._seq_base
@@ -71,14 +72,17 @@ class LiveMarket:
         u_jump = 3 if depth == 1 and self._switches.level1_u == "jumps" else 1
         return Lane(depth, stream, LAG_MS[depth], u_jump, self._seq, start_ms, start_ms)
 
-    def watched(self) -> bool:
-        """Return whether anybody is subscribed to any topic of the symbol."""
-        streams = (self._trades_stream, self._ticker_stream, self._liquidation_stream)
-        lanes = (lane.stream for lane in self._lanes)
-        return any(one.subscribers for one in (*streams, *lanes, *self._kline_streams.values()))
+    def look_who_watches(self) -> bool:
+        """Return whether anybody is subscribed to the symbol; call it when subscriptions changed."""
+        others = (self._trades_stream, self._ticker_stream, self._liquidation_stream)
+        self._books_watched = any(lane.stream.subscribers for lane in self._lanes)
+        return self._books_watched or any(one.subscribers for one in (*others, *self._kline_streams.values()))
 
     def step(self, ms: int) -> int:
-        """Publish the next step at a market time; return how many book messages had a subscriber."""
+        """Publish the next step at a market time; return what it counts at the rate.
+
+        That is the book messages that had a subscriber, or one where nobody watches any book of the symbol.
+        """
         step = self._tape.steps[self._position]
         self._ms = ms
         seq = self._seq = self._seq_base + step.seq
@@ -105,7 +109,7 @@ class LiveMarket:
         self._position += 1
         if self._position == len(self._tape.steps):
             self._next_lap()
-        return count
+        return count if self._books_watched else 1
 
     def _next_lap(self) -> None:
         self._position = 0
@@ -171,7 +175,7 @@ class LiveMarket:
         return template % (ts_ms, lane.stream.u, lane.seq, lane.cts_ms)
 
     def opening(self, topic: str, ms: int) -> list[bytes]:
-        """Return the frames that a subscription to one of the symbol's topics begins with, at a market time."""
+        """Return the frames that a subscription to one of the topics begins with, at a market time."""
         stream = self._stream(topic)
         for lane in self._lanes:
             if lane.stream is stream:
