@@ -16,7 +16,8 @@ from simulator.market import BOOK_BEATS, Market, Trade
 DEPTHS = (1, 50, 200, 1000)
 BEATS = {1: 1, 50: 1, 200: 2, 1000: 3}
 """A depth publishes at every n-th step: so a message of each carries about as many changes as the venue's."""
-LIQUIDATION_CHANCE = 0.04
+LIQUIDATION_EVERY = 25
+"""Every n-th step with trades on linear is a liquidation."""
 
 LAP_STEPS_MAX = 2_046
 LAP_STEPS_MIN = 120
@@ -88,10 +89,10 @@ class Tape:
             self.steps.append(Step(market.seq, windows.top(), windows.publish(number), None))
         self.seq_span = market.seq
         self.last_price = next(trades[-1].price for trades in reversed(taken) if trades)
-        self._render_trades(taken, random)
+        self._render_trades(taken)
 
-    def _render_trades(self, taken: list[list[Trade]], random: Random) -> None:
-        last, direction = self.last_price, "ZeroPlusTick"
+    def _render_trades(self, taken: list[list[Trade]]) -> None:
+        last, direction, count = self.last_price, "ZeroPlusTick", 0
         for step, trades in zip(self.steps, taken, strict=True):
             directions = []
             for trade in trades:
@@ -103,9 +104,10 @@ class Tape:
                 directions.append(direction)
             if not trades:
                 continue
+            count += 1
             template = frames.trades_template(self.instrument, trades, directions)
             liquidation = b""
-            if self.instrument.category == "linear" and random.random() < LIQUIDATION_CHANCE:
+            if self.instrument.category == "linear" and count % LIQUIDATION_EVERY == 1:
                 liquidation = frames.liquidation_template(self.instrument, trades[0])
             step.trades = Trades(trades, Candle.of_trades(trades), direction, template, liquidation)
 

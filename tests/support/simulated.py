@@ -46,15 +46,12 @@ class Outlet:
         return [message for message in found if topic in (None, message.get("topic"))]
 
 
-def play(source: Source, hub: Hub, now_ns: int, until_ns: int | None = None) -> int:
-    """Let a source publish until its end, idleness or a time; return the time it is then."""
+def play(source: Source, hub: Hub, now_ns: int) -> None:
+    """Let a source publish until it ends or has nothing to do."""
     while (wait_s := source.play(now_ns)) is not None and wait_s != IDLE:
         hub.flush()
         now_ns += int(wait_s * 1e9)
-        if until_ns is not None and now_ns >= until_ns:
-            break
     hub.flush()
-    return now_ns
 
 
 class Played:

@@ -42,8 +42,8 @@ class Player:
             stream = self.hub.stream("linear", topic)
             self.hub.subscribe(self.outlet, stream, self.source.opening("linear", topic))
 
-    def play(self, until_ms: int) -> None:
-        play(self.source, self.hub, START_NS + until_ms * MS, START_NS + until_ms * MS)
+    def play(self) -> None:
+        play(self.source, self.hub, START_NS)
 
 
 @pytest.fixture
@@ -83,14 +83,14 @@ def test_waits_until_all_topics_are_subscribed(stamped: Capture) -> None:
     player.subscribe(BOOK_TOPIC)
     assert player.source.play(START_NS) == IDLE
     player.subscribe(TRADE_TOPIC)
-    player.play(0)
+    player.play()
     assert [payload.decode() for payload in player.outlet.payloads] == [SNAPSHOT, DELTA, TRADE]
 
 
 def test_may_start_at_the_first_subscription_and_counts_what_nobody_gets(stamped: Capture) -> None:
     player = Player(stamped, None, start="first")
     player.subscribe(TRADE_TOPIC)
-    player.play(0)
+    player.play()
     assert [payload.decode() for payload in player.outlet.payloads] == [TRADE]
     assert player.source.counters()["playback_skipped"] == 2
     window, _ = player.source.book("linear", "XUSDT", 50) or pytest.fail("no book")
@@ -148,7 +148,7 @@ def test_a_real_capture_is_played_byte_for_byte_and_ends_in_the_known_books() ->
     path = capture("bybit_linear_sol_doge.recv_ns.log")
     player = Player(read_capture(path), None)
     player.subscribe(*player.source._streams)
-    player.play(0)
+    player.play()
     lines = [line.split(b" ", 1)[1] for line in path.read_bytes().splitlines()]
     assert player.outlet.payloads == [line for line in lines if b'"topic"' in line]
     for symbol in ("SOLUSDT", "DOGEUSDT"):
