@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Iterable
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 
 from simulator.hub import Hub
 from simulator.instruments import CATEGORIES
@@ -91,13 +91,13 @@ class Connection(WSListener):
     async def close(self) -> None:
         """Say goodbye and close after what is queued."""
         if self._transport is not None:
-            self.hang_up()
+            self.hang_up(WSCloseCode.GOING_AWAY)
             await self._transport.wait_disconnected()
 
-    def hang_up(self) -> None:
+    def hang_up(self, code: WSCloseCode) -> None:
         """Send a close frame and close after what is queued, without waiting for it."""
         if self._transport is not None:
-            self._transport.send_close()
+            self._transport.send_close(code)
             self._transport.disconnect()
 
     def cut(self) -> None:
@@ -124,8 +124,7 @@ class Connection(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Answer a request of the client."""
         if frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
-            transport.disconnect()
+            self.hang_up(frame.get_close_code() or WSCloseCode.OK)
         elif frame.msg_type == WSMsgType.TEXT:
             self._obey(self.session.handle(frame.get_payload_as_bytes()))
             self._touch()
@@ -154,7 +153,7 @@ class Connection(WSListener):
             self._leave(self.session.topics, 0)
         hub.flush()
         if answer.close:
-            self.hang_up()
+            self.hang_up(WSCloseCode.POLICY_VIOLATION)
 
     def _leave(self, topics: Iterable[str], stale_frames: int) -> None:
         hub = self._venue.hub

@@ -1,0 +1,277 @@
+"""The simulator over real sockets: websocket and REST tell the same story."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from simulator.errors import SimulatorError
+from simulator.generated import Generated
+from simulator.hub import Hub
+from simulator.instruments import listings
+from simulator.server import Simulator, serve
+from simulator.switches import Switches
+from tests.support.simulated import START_NS, SYMBOLS_THAT_SHORTEN_THE_LAP
+
+TIMEOUT_S = 20
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario; fail when anything reaches the loop's exception handler."""
+    unhandled: list[dict[str, Any]] = []
+
+    async def bounded() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+        await asyncio.wait_for(scenario(), TIMEOUT_S)
+
+    asyncio.run(bounded())
+    assert not unhandled
+
+
+@asynccontextmanager
+async def simulator(
+    messages: int | None = 400, rate: float | None = None, **switches: str
+) -> AsyncIterator[Simulator]:
+    hub, chosen = Hub(None), Switches(**switches)
+    listed = listings(f"linear:BTCUSDT,spot:BTCUSDT,linear:NEWUSDT:PreLaunch,{SYMBOLS_THAT_SHORTEN_THE_LAP}")
+    source = Generated(listed, hub, chosen, lambda: START_NS, rate=rate, messages=messages)
+    async with serve(source, hub, chosen, lambda: START_NS) as one:
+        yield one
+
+
+class Client:
+    """A websocket client and a REST client in one."""
+
+    def __init__(
+        self, one: Simulator, socket_: aiohttp.ClientWebSocketResponse, http: aiohttp.ClientSession
+    ) -> None:
+        self._one = one
+        self.socket = socket_
+        self._http = http
+
+    async def send(self, **request: Any) -> None:
+        await self.socket.send_str(orjson.dumps(request).decode())
+
+    async def next(self) -> dict[str, Any]:
+        return orjson.loads((await self.socket.receive()).data)
+
+    async def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and return its reply, past any data."""
+        await self.send(**request)
+        while "topic" in (message := await self.next()):
+            pass
+        return message
+
+    async def rest(self, path: str, **query: Any) -> Any:
+        async with self._http.get(self._one.rest + path, params=query) as response:
+            return orjson.loads(await response.read())
+
+
+@asynccontextmanager
+async def client(one: Simulator, path: str = "/v5/public/linear") -> AsyncIterator[Client]:
+    async with aiohttp.ClientSession() as http, http.ws_connect(one.ws + path) as socket_:
+        yield Client(one, socket_, http)
+
+
+def test_what_is_sent_is_what_the_state_and_the_books_say() -> None:
+    async def scenario() -> None:
+        topics = ["orderbook.50.BTCUSDT", "orderbook.1000.BTCUSDT", "publicTrade.BTCUSDT"]
+        async with simulator() as one, client(one) as user:
+            await user.send(op="subscribe", args=topics)
+            await one.player
+            state = await user.rest("/simulator/state")
+            received = [await user.next() for _ in range(state["frames"])]
+            assert state["data_frames"] == sum("topic" in message for message in received) >= 400
+            sent = {topic["topic"]: topic for topic in state["topics"]}
+            for topic in topics:
+                of_topic = [message for message in received if message.get("topic") == topic]
+                assert sent[topic]["frames"] == len(of_topic)
+                if topic.startswith("orderbook"):
+                    assert sent[topic]["u"] == of_topic[-1]["data"]["u"]
+            book = await user.rest("/simulator/book", category="linear", symbol="BTCUSDT", depth=1000)
+            rest = await user.rest("/v5/market/orderbook", category="linear", symbol="BTCUSDT", limit=1000)
+            assert rest["result"]["b"] == book["bids"]
+            assert rest["result"]["u"] == sent["orderbook.1000.BTCUSDT"]["u"]
+            assert (await user.ask(op="ping"))["ret_msg"] == "pong"
+
+    run(scenario)
+
+
+def test_two_connections_get_the_same_frames() -> None:
+    async def scenario() -> None:
+        async with simulator(messages=100) as one, client(one) as first, client(one) as second:
+            await first.send(op="subscribe", args=["orderbook.50.BTCUSDT"])
+            await second.send(op="subscribe", args=["orderbook.50.BTCUSDT"])
+            await one.player
+            frames = {
+                user: [message for message in [await user.next() for _ in range(40)] if "topic" in message]
+                for user in (first, second)
+            }
+            deltas = [{m["data"]["u"]: m for m in found if m["type"] == "delta"} for found in frames.values()]
+            common = deltas[0].keys() & deltas[1].keys()
+            assert len(common) > 10
+            assert all(deltas[0][u] == deltas[1][u] for u in common)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("order", "first"), [("after", "subscribe"), ("before", None)])
+def test_order_of_ack_and_snapshot(order: str, first: str | None) -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1, snapshot_order=order) as one, client(one) as user:
+            await user.send(op="subscribe", args=["orderbook.50.BTCUSDT"])
+            assert (await user.next()).get("op") == first
+
+    run(scenario)
+
+
+def test_resubscribing_brings_a_new_snapshot_and_unsubscribing_ends_the_topic() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1) as one, client(one) as user:
+            topic = "orderbook.50.BTCUSDT"
+            await user.ask(op="subscribe", args=[topic])
+            assert (await user.next())["type"] == "snapshot"
+            assert (await user.ask(op="subscribe", args=[topic]))["ret_msg"].startswith(
+                "error:already subscribed"
+            )
+            assert (await user.ask(op="unsubscribe", args=[topic]))["success"]
+            assert one.venue.hub.streams["linear", topic].subscribers == []
+            await user.ask(op="subscribe", args=[topic])
+            assert (await user.next())["type"] == "snapshot"
+
+    run(scenario)
+
+
+def test_an_unknown_topic_can_poison_the_connection() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1, unknown_topic="poisons") as one, client(one) as user:
+            await user.ask(op="subscribe", args=["orderbook.50.BTCUSDT"])
+            await user.ask(op="subscribe", args=["orderbook.500.BTCUSDT"])
+            assert not one.venue.hub.streams["linear", "orderbook.50.BTCUSDT"].subscribers
+            assert (await user.ask(op="unsubscribe", args=["orderbook.50.BTCUSDT"]))["success"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("path", ["/v5/public/option", "/v5/private", "/"])
+def test_other_paths_are_not_found(path: str) -> None:
+    async def scenario() -> None:
+        async with simulator() as one:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                async with client(one, path):
+                    pass
+            assert caught.value.status == 404
+
+    run(scenario)
+
+
+def test_the_end_of_the_simulator_closes_its_connections() -> None:
+    async def scenario() -> None:
+        async with aiohttp.ClientSession() as http:
+            async with simulator() as one:
+                socket_ = await http.ws_connect(one.ws + "/v5/public/linear")
+                await socket_.send_str('{"op":"ping"}')
+                await socket_.receive()
+                reading = asyncio.create_task(socket_.receive())
+            closing = await reading
+            assert (closing.type, closing.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.GOING_AWAY)
+
+    run(scenario)
+
+
+def test_rest_parameters() -> None:
+    async def scenario() -> None:
+        async with simulator() as one, client(one) as user:
+            get = user.rest
+            assert (await get("/v5/market/time"))["result"] == {
+                "timeSecond": str(START_NS // 10**9),
+                "timeNano": str(START_NS),
+            }
+            for path, query in (
+                ("orderbook", {"category": "linear", "symbol": "NOPE"}),
+                ("orderbook", {"category": "linear", "symbol": "BTCUSDT", "limit": "1001"}),
+                ("orderbook", {"category": "linear", "symbol": "BTCUSDT", "limit": "0"}),
+                ("orderbook", {"symbol": "BTCUSDT"}),
+                ("recent-trade", {"category": "spot", "symbol": "BTCUSDT", "limit": "61"}),
+                ("kline", {"symbol": "BTCUSDT", "interval": "7"}),
+                ("instruments-info", {"category": "linear", "cursor": "x"}),
+                ("tickers", {"category": "moon"}),
+            ):
+                answer = await get(f"/v5/market/{path}", **query)
+                assert answer["retCode"] == 10001, (path, query)
+                assert answer["result"] == {}
+            assert (await get("/v5/market/nothing"))["retCode"] == 10017
+            one_row = await get("/v5/market/orderbook", category="spot", symbol="BTCUSDT")
+            assert len(one_row["result"]["b"]) == 1
+            rows = await get("/v5/market/orderbook", category="linear", symbol="BTCUSDT")
+            assert len(rows["result"]["a"]) == 25
+            tickers = await get("/v5/market/tickers", category="spot")
+            assert [ticker["symbol"] for ticker in tickers["result"]["list"]] == ["BTCUSDT"]
+
+    run(scenario)
+
+
+def test_instruments_come_in_pages() -> None:
+    async def scenario() -> None:
+        async with simulator() as one, client(one) as user:
+            found: list[str] = []
+            cursor, pages = "", 0
+            while True:
+                query = {"category": "linear", "limit": 15, "cursor": cursor}
+                result = (await user.rest("/v5/market/instruments-info", **query))["result"]
+                found += [instrument["symbol"] for instrument in result["list"]]
+                pages, cursor = pages + 1, result["nextPageCursor"]
+                if not cursor:
+                    break
+            assert pages == 3
+            assert len(set(found)) == len(found) == 41
+            assert "NEWUSDT" not in found
+            new = await user.rest("/v5/market/instruments-info", category="linear", status="PreLaunch")
+            assert [instrument["symbol"] for instrument in new["result"]["list"]] == ["NEWUSDT"]
+            reply = await user.ask(op="subscribe", args=["orderbook.50.NEWUSDT"])
+            assert reply["ret_msg"] == "error:handler not found,topic:orderbook.50.NEWUSDT"
+
+    run(scenario)
+
+
+def test_klines_and_trades_over_rest() -> None:
+    async def scenario() -> None:
+        async with simulator(messages=3_000) as one, client(one) as user:
+            await user.send(op="subscribe", args=["publicTrade.BTCUSDT"])
+            await one.player
+            trades = (
+                await user.rest("/v5/market/recent-trade", category="linear", symbol="BTCUSDT", limit=10)
+            )["result"]
+            assert len(trades["list"]) == 10
+            seqs = [int(trade["seq"]) for trade in trades["list"]]
+            assert seqs == sorted(seqs, reverse=True)
+            kline = (await user.rest("/v5/market/kline", symbol="BTCUSDT", interval="1"))["result"]
+            assert {len(row) for row in kline["list"]} == {7}
+            assert kline["list"][0][4] == trades["list"][0]["price"].rstrip("0").rstrip(".")
+
+    run(scenario)
+
+
+def test_only_loopback_and_free_ports() -> None:
+    async def scenario() -> None:
+        hub = Hub(None)
+        source = Generated(listings("linear:BTCUSDT"), hub, Switches(), lambda: START_NS)
+        for host in ("0.0.0.0", "192.168.0.1", "example.com"):
+            with pytest.raises(SimulatorError, match="loopback"):
+                async with serve(source, hub, Switches(), lambda: START_NS, host=host):
+                    pass
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            for option, name in (({"port": port}, "--port"), ({"rest_port": port}, "--rest-port")):
+                with pytest.raises(SimulatorError, match=f"port {port} is taken; name another with {name}"):
+                    async with serve(source, hub, Switches(), lambda: START_NS, **option):
+                        pass
+
+    run(scenario)
