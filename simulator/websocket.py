@@ -76,7 +76,7 @@ class Connection(WSListener):
         )
         self._venue = venue
         self._transport: WSTransport | None = None
-        self._idle: asyncio.TimerHandle | None = None
+        self.idle_timer: asyncio.TimerHandle | None = None
 
     def write(self, data: bytes) -> None:
         """Put websocket frames on the wire; close the connection when too much is unread."""
@@ -115,8 +115,8 @@ class Connection(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """End, whoever began it."""
-        if self._idle is not None:
-            self._idle.cancel()
+        if self.idle_timer is not None:
+            self.idle_timer.cancel()
         self._venue.connections.discard(self)
         self._venue.hub.leave(self)
         self._venue.caught_up()
@@ -162,9 +162,9 @@ class Connection(WSListener):
 
     def _touch(self) -> None:
         """Start the idle time anew; it runs only while nothing is subscribed."""
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        if self.idle_timer is not None:
+            self.idle_timer.cancel()
+            self.idle_timer = None
         idle_s = int(self._venue.switches.idle_close_s)
         if idle_s and not self.session.topics:
-            self._idle = asyncio.get_running_loop().call_later(idle_s, self.cut)
+            self.idle_timer = asyncio.get_running_loop().call_later(idle_s, self.cut)

@@ -4,11 +4,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import orjson
 import pytest
+from picows import WSTransport
 
 from simulator.errors import SimulatorError
 from simulator.generated import Generated
@@ -16,6 +17,7 @@ from simulator.hub import Hub
 from simulator.instruments import listings
 from simulator.server import Simulator, serve
 from simulator.switches import Switches
+from simulator.websocket import WRITE_BYTES_MAX, Connection
 from tests.support.simulated import START_NS, SYMBOLS_THAT_SHORTEN_THE_LAP
 
 TIMEOUT_S = 20
@@ -154,6 +156,75 @@ def test_an_unknown_topic_can_poison_the_connection() -> None:
             await user.ask(op="subscribe", args=["orderbook.500.BTCUSDT"])
             assert not one.venue.hub.streams["linear", "orderbook.50.BTCUSDT"].subscribers
             assert (await user.ask(op="unsubscribe", args=["orderbook.50.BTCUSDT"]))["success"]
+
+    run(scenario)
+
+
+def test_as_fast_as_possible_waits_for_a_client_that_does_not_read() -> None:
+    async def scenario() -> None:
+        async with simulator(messages=60_000) as one, client(one) as user:
+            await user.send(op="subscribe", args=["orderbook.50.BTCUSDT"])
+            while one.venue.hub.all_writable():  # noqa: ASYNC110 (nobody tells when a socket is full; bounded by run)
+                await asyncio.sleep(0)
+            assert not one.player.done()
+            assert (await user.next())["op"] == "subscribe"
+            last = (await user.next())["data"]["u"]
+            for _ in range(59_999):
+                u = (await user.next())["data"]["u"]
+                assert u == last + 1
+                last = u
+            await one.player
+            assert one.venue.slow_closed == 0
+
+    run(scenario)
+
+
+class UnreadTransport:
+    """What a connection sees of a socket whose client does not read."""
+
+    is_disconnected = False
+
+    def __init__(self) -> None:
+        self.underlying_transport = self
+        self.cut = False
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        pass
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return WRITE_BYTES_MAX + 1
+
+    def disconnect(self, graceful: bool) -> None:
+        self.cut = not graceful
+
+
+def test_a_client_that_leaves_too_much_unread_is_closed_and_counted() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1) as one:
+            transport, connection = UnreadTransport(), Connection(one.venue, "linear", 7)
+            connection.on_ws_connected(cast(WSTransport, transport))
+            connection.write(b"x")
+            assert transport.cut
+            assert one.venue.slow_closed == 1
+            connection.on_ws_disconnected(cast(WSTransport, transport))
+
+    run(scenario)
+
+
+def test_an_idle_socket_can_be_closed_as_long_as_it_has_no_topic() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1, idle_close_s="61") as one, client(one) as user:
+            await user.ask(op="ping")
+            (connection,) = one.venue.connections
+            timer = connection.idle_timer
+            assert timer is not None
+            assert 50 < timer.when() - asyncio.get_running_loop().time() <= 61
+            await user.ask(op="subscribe", args=["orderbook.50.BTCUSDT"])
+            assert timer.cancelled()
+            assert connection.idle_timer is None
 
     run(scenario)
 
