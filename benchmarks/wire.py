@@ -105,6 +105,7 @@ def work(spec: dict[str, Any]) -> Facts:
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as sender:
             assert sender.stdout is not None
             cpu_s, wall_s = uvloop.run(receive(receiver, int(sender.stdout.readline())))
+        receiver.close()
         right = sender.returncode == 0 and receiver.frames() == len(given.frames)
         if receiver.keeps_book:
             bids, asks = receiver.levels(LEVELS_CHECKED)

@@ -33,6 +33,10 @@ class Receiver(ABC):
         """Return the first `count` levels a side of the final book."""
         raise NotImplementedError(f"{self.title} keeps no book")
 
+    def close(self) -> None:
+        """Let files go; called once, after the last frame."""
+        return
+
 
 NAMES: Final = (
     "picows_empty",
