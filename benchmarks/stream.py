@@ -164,8 +164,9 @@ def decimal_levels(window: list[tuple[int, int]]) -> list[Level]:
 class Market:
     """Draws the frames of one topic one after another."""
 
-    def __init__(self, depth: int, seed: int) -> None:
+    def __init__(self, depth: int, seed: int, symbol: str = SYMBOL) -> None:
         self.depth = depth
+        self.symbol = symbol
         self.rng = random.Random(seed)
         self.bids = Side(self.rng, -START_TICK, depth)
         self.asks = Side(self.rng, START_TICK + 1, depth)
@@ -214,10 +215,13 @@ class Market:
             f'"ts":{self.ts_ms},"type":"{kind}"' if self.depth == 1 else f'"type":"{kind}","ts":{self.ts_ms}'
         )
         return (
-            f'{{"topic":"orderbook.{self.depth}.{SYMBOL}",{times},"data":{{"s":"{SYMBOL}",'
+            f'{{"topic":"orderbook.{self.depth}.{self.symbol}",{times},"data":{{"s":"{self.symbol}",'
             f'"b":[{render_levels(bids)}],"a":[{render_levels(asks)}],"u":{self.update_id},"seq":{self.seq}}},'
             f'"cts":{self.ts_ms - self.rng.randint(1, 5)}}}'
         ).encode()
+
+    def levels(self) -> Levels:
+        return decimal_levels(self.bids.window()), decimal_levels(self.asks.window())
 
     def best(self) -> tuple[Decimal, Decimal]:
         return Decimal(abs(self.bids.keys[0])).scaleb(-1), Decimal(self.asks.keys[0]).scaleb(-1)
@@ -239,8 +243,7 @@ def generate(depth: int, messages: int, seed: int = 1) -> Stream:
         changes += count
         if len(frames) == messages:
             break
-    levels = decimal_levels(market.bids.window()), decimal_levels(market.asks.window())
-    return Stream(depth, seed, changes, frames, best, levels)
+    return Stream(depth, seed, changes, frames, best, market.levels())
 
 
 def save(stream: Stream, folder: Path) -> None:
@@ -252,9 +255,18 @@ def save(stream: Stream, folder: Path) -> None:
         "seed": stream.seed,
         "changes": stream.changes,
         "best": [[str(bid), str(ask)] for bid, ask in stream.best],
-        "levels": [[[str(price), str(size)] for price, size in side] for side in stream.levels],
+        "levels": levels_as_text(stream.levels),
     }
     (folder / EXPECTED_FILE).write_text(json.dumps(expected))
+
+
+def levels_as_text(levels: Levels) -> list[list[tuple[str, str]]]:
+    return [[(str(price), str(size)) for price, size in side] for side in levels]
+
+
+def levels_from_text(levels: list[list[tuple[str, str]]]) -> Levels:
+    bids, asks = ([(Decimal(price), Decimal(size)) for price, size in side] for side in levels)
+    return bids, asks
 
 
 def load_frames(folder: Path) -> list[bytes]:
@@ -264,12 +276,11 @@ def load_frames(folder: Path) -> list[bytes]:
 def load(folder: Path) -> Stream:
     """Read what `save` wrote."""
     expected = json.loads((folder / EXPECTED_FILE).read_text())
-    bids, asks = ([(Decimal(price), Decimal(size)) for price, size in side] for side in expected["levels"])
     return Stream(
         depth=expected["depth"],
         seed=expected["seed"],
         changes=expected["changes"],
         frames=load_frames(folder),
         best=[(Decimal(bid), Decimal(ask)) for bid, ask in expected["best"]],
-        levels=(bids, asks),
+        levels=levels_from_text(expected["levels"]),
     )

@@ -25,10 +25,7 @@ LEVELS_CHECKED: Final = 25
 RECEIVE_BUFFER_BYTES: Final = 128 * 1024
 RECEIVE_S_MAX: Final = 300
 REFERENCE: Final = "picows_orjson"
-GOALS: Final = (
-    ("tapehead", 0.40, "wire to book / picows + orjson.loads decode only"),
-    ("tapehead_journal", 0.40, "wire to journal and book / picows + orjson.loads decode only"),
-)
+GOALS: Final = (("tapehead", 0.40, "wire to book / picows + orjson.loads decode only"),)
 
 
 def run(options: Options) -> Facts:

@@ -43,6 +43,8 @@ NAMES: Final = (
     "picows_orjson",
     "picows_bisect",
     "cython_empty",
+    "tapehead",
+    "tapehead_journal",
 )
 
 
