@@ -622,10 +622,10 @@ cdef class Dispatcher:
         cdef Topic topic
         return [topic.gap for topic in self._topics.by_name.values() if topic.gap is not None]
 
-    def last_recv_ns(self, str name):
+    def last_recv_ns(self, str topic):
         """When the last good frame of a topic came (wall clock ns); 0 where none has."""
-        cdef Topic topic = self._topics.by_name.get(name)
-        return 0 if topic is None else topic.last_recv_ns
+        cdef Topic known = self._topics.by_name.get(topic)
+        return 0 if known is None else known.last_recv_ns
 
     @property
     def counters(self):

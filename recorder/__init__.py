@@ -1,1 +1,3 @@
-"""The recorder: spool, capture, loader, supervisor, and the ``tapehead`` command."""
+"""The recorder: capture into a spool, load into ClickHouse, and the ``tapehead`` command."""
+
+__version__ = "0.1.0"

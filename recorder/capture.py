@@ -1,0 +1,260 @@
+"""Capture: the live feed into the spool. It knows no database and never waits for one."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+import uvloop
+
+from engine.bybit.instruments import Instrument
+from engine.bybit.rest import RestClient
+from engine.clock import NS_PER_S, Clock, SystemClock
+from engine.decisions import obey
+from engine.errors import ConnectError, PeerError, TopicError, nearest
+from engine.feed import Feed
+from ext.journal import RecordKind
+from ext.listener import Listener
+from recorder.config import Market, RecordConfig
+from recorder.folder import DataFolder
+from recorder.spool import Spool
+
+__all__ = ["Capture", "run"]
+
+HEARTBEAT_S: Final = 1.0
+NETWORK_TIMEOUT_S: Final = 10.0
+CLOCK_STEP_NS_MIN: Final = 50_000_000
+INSTRUMENTS_PATH: Final = "/v5/market/instruments-info"
+
+logger = logging.getLogger(__name__)
+
+
+class Capture:
+    """Records what ``config`` says into the spool of its data folder, and calls ``listener`` with what it decodes.
+
+    A strategy may give its own listener and so embed *and* record. One thread, one event loop.
+    """
+
+    def __init__(
+        self, config: RecordConfig, listener: Listener | None = None, clock: Clock | None = None
+    ) -> None:
+        self.config = config
+        self.folder = DataFolder(config.data)
+        self.feed: Feed | None = None
+        self._listener = listener or Listener()
+        self._clock = clock or SystemClock()
+        self._started = self._clock.now()
+        self._clock_offset_ns = self._started.wall_ns - self._started.mono_ns
+        self._unreachable: ConnectError | None = None
+
+    async def run(
+        self, stop: asyncio.Event, on_ready: Callable[[], None], *, needs_network: bool = True
+    ) -> None:
+        """Record until ``stop`` is set, then end the spool in order.
+
+        ``on_ready`` is called once the venue was reached; without ``needs_network`` at once. Raises TopicError for a
+        symbol that is not listed, ConnectError where the venue cannot be reached at the start (later it is tried
+        for ever), FolderInUse, SpoolError, OSError.
+        """
+        listed = await self._fetch_instruments()
+        self._check_symbols(listed)
+        with Spool(self.folder.spool, self.config.recorder, now=lambda: tuple(self._clock.now())) as spool:
+            feed = self.feed = self._make_feed(spool)
+            self._record_instruments(spool, feed, listed)
+            spool.describe = feed.restate
+            async with feed:
+                await self._beat(spool, feed, stop, on_ready, needs_network)
+            await self._write_status(spool, feed)
+
+    async def _beat(
+        self, spool: Spool, feed: Feed, stop: asyncio.Event, on_ready: Callable[[], None], needs_network: bool
+    ) -> None:
+        is_ready = False
+        while not stop.is_set():
+            if not is_ready and (not needs_network or self._is_reached(feed)):
+                is_ready = True
+                on_ready()
+            self._check_clock(spool)
+            spool.heartbeat()
+            self._obey_losses(spool, feed)
+            await self._write_status(spool, feed)
+            try:
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    def _is_reached(self, feed: Feed) -> bool:
+        if self._unreachable is None or feed.restate()["connections"]:
+            return True
+        if self._clock.now().mono_ns - self._started.mono_ns > NETWORK_TIMEOUT_S * NS_PER_S:
+            raise self._unreachable
+        return False
+
+    # instruments
+
+    async def _fetch_instruments(self) -> dict[str, list[Instrument]]:
+        """Return what the venue lists, by category; a category that it would not tell is left out."""
+        listed: dict[str, list[Instrument]] = {}
+        config = self.config
+        async with RestClient(config.environment, region=config.region, url=config.rest_url) as rest:
+            for category in dict.fromkeys(market.category for market in config.market):
+                try:
+                    listed[category] = [
+                        one
+                        for coin in self._base_coins(category)
+                        for one in await rest.instruments(category, base_coin=coin)
+                    ]
+                except PeerError as error:
+                    logger.warning(
+                        "the %s instruments are unknown, recording goes on without: %s", category, error
+                    )
+                    if isinstance(error, ConnectError):
+                        self._unreachable = error
+        return listed
+
+    def _base_coins(self, category: str) -> list[str]:
+        """Return for which base coins to ask: options are listed for one at a time."""
+        if category != "option":
+            return [""]
+        symbols = (
+            symbol
+            for market in self.config.market
+            if market.category == category
+            for symbol in market.symbols
+        )
+        return list(dict.fromkeys(symbol.partition("-")[0] for symbol in symbols))
+
+    def _check_symbols(self, listed: dict[str, list[Instrument]]) -> None:
+        for market in self.config.market:
+            if market.category in listed:
+                _check_listed(market, {one.symbol for one in listed[market.category]})
+
+    def _record_instruments(self, spool: Spool, feed: Feed, listed: dict[str, list[Instrument]]) -> None:
+        """Record the instruments of the wanted symbols as an answer of the venue (it lists hundreds of others)."""
+        for category, instruments in listed.items():
+            wanted = {
+                symbol
+                for market in self.config.market
+                if market.category == category
+                for symbol in market.symbols
+            }
+            found = [one for one in instruments if one.symbol in wanted]
+            answer = {
+                "retCode": 0,
+                "retMsg": "OK",
+                "result": {"category": category, "list": [one.raw for one in found]},
+            }
+            record = {
+                "path": INSTRUMENTS_PATH,
+                "query": {"category": category},
+                "category": category,
+                "body": orjson.dumps(answer).decode(),
+            }
+            self._append(spool, RecordKind.REST, record)
+            for one in found:
+                feed.dispatcher(category).scales(one.symbol, one.price_scale, one.size_scale)
+
+    # records of our own
+
+    def _make_feed(self, spool: Spool) -> Feed:
+        config = self.config
+        feed = Feed(
+            self._listener,
+            config.environment,
+            region=config.region,
+            url=config.url,
+            journal=spool.journal,
+            clock=self._clock,
+            **config.feed,  # type: ignore[arg-type]  # the model has checked names and values
+        )
+        for market in config.market:
+            feed.subscribe(
+                market.category,
+                market.symbols,
+                book=market.book,
+                trades=market.trades,
+                ticker=market.tickers,
+                kline=market.kline,
+                liquidations=market.liquidations,
+            )
+        return feed
+
+    def _obey_losses(self, spool: Spool, feed: Feed) -> None:
+        for loss in spool.take_losses():
+            for category, topics in feed.topics.items():  # a loss of the spool names none: it is of all
+                payload = {**loss, "topics": list(topics)}
+                obey(
+                    feed.dispatcher(category),
+                    RecordKind.LOST,
+                    payload,
+                    self._clock.now().wall_ns,
+                    spool.journal.position,
+                )
+
+    def _check_clock(self, spool: Spool) -> None:
+        now = self._clock.now()
+        step_ns = now.wall_ns - now.mono_ns - self._clock_offset_ns
+        if abs(step_ns) >= CLOCK_STEP_NS_MIN:
+            self._clock_offset_ns += step_ns
+            self._append(spool, RecordKind.CLOCK, {"step_ns": step_ns})
+
+    def _append(self, spool: Spool, kind: RecordKind, payload: dict[str, Any]) -> int:
+        return spool.journal.append_record(kind, orjson.dumps(payload), 0, *self._clock.now())
+
+    # status
+
+    async def _write_status(self, spool: Spool, feed: Feed) -> None:
+        await asyncio.to_thread(self.folder.write_status, "capture", self._status(spool, feed))
+
+    def _status(self, spool: Spool, feed: Feed) -> dict[str, Any]:
+        counters = feed.counters
+        return {
+            "pid": os.getpid(),
+            "started_ns": self._started.wall_ns,
+            "updated_ns": self._clock.now().wall_ns,
+            "position": spool.journal.position,
+            "frames": counters.get("frames_received", 0),
+            "bytes": counters.get("bytes_received", 0),
+            "connections": len(feed.restate()["connections"]),
+            "topics": {
+                category: {
+                    topic: {
+                        "state": str(state),
+                        "last_recv_ns": feed.dispatcher(category).last_recv_ns(topic),
+                    }
+                    for topic, state in topics.items()
+                }
+                for category, topics in feed.topics.items()
+            },
+            "gaps_open": sum(len(feed.dispatcher(category).open_gaps()) for category in feed.topics),
+            "not_recorded": spool.journal.refused,
+            "failure": None if spool.failure is None else str(spool.failure),
+            "counters": counters,
+        }
+
+
+def _check_listed(market: Market, symbols: set[str]) -> None:
+    for symbol in market.symbols:
+        if symbol not in symbols:
+            problem = (
+                f"symbol was {symbol!r}, which is not among the {len(symbols)} that {market.category} trades"
+            )
+            raise TopicError(
+                problem, symbol, nearest(symbol, symbols), "" if nearest(symbol, symbols) else "see the venue"
+            )
+
+
+def run(config: RecordConfig, tell: Callable[[dict[str, Any]], None], *, is_resumed: bool) -> None:
+    """Be the capture process: record until SIGTERM or SIGINT."""
+    uvloop.run(_run(config, tell, is_resumed))
+
+
+async def _run(config: RecordConfig, tell: Callable[[dict[str, Any]], None], is_resumed: bool) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await Capture(config).run(stop, lambda: tell({"ready": True}), needs_network=not is_resumed)

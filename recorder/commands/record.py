@@ -1,0 +1,162 @@
+"""``tapehead record``: options into a configuration, the supervisor, and a line that says how it goes."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.live import Live
+from rich.text import Text
+
+from engine.errors import ConfigError
+from recorder import config as configs
+from recorder.commands.options import AsJson
+from recorder.config import RecordConfig
+from recorder.errors import MachineError
+from recorder.output import Output
+from recorder.supervisor import Status, Supervisor
+
+__all__ = ["StatusLine", "record"]
+
+PLAIN_INTERVAL_S: Final = 10.0
+
+
+def record(
+    symbols: Annotated[
+        list[str] | None, typer.Argument(help="Symbols as the venue names them: BTCUSDT.")
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option(help="spot, linear, inverse, option or spread. [default: linear]")
+    ] = None,
+    book: Annotated[
+        list[int] | None, typer.Option(help="A depth of order book; may be repeated. [default: 50]")
+    ] = None,
+    trades: Annotated[
+        bool | None, typer.Option("--trades/--no-trades", help="Public trades. [default: trades]")
+    ] = None,
+    tickers: Annotated[
+        bool | None, typer.Option("--tickers/--no-tickers", help="Tickers. [default: no-tickers]")
+    ] = None,
+    kline: Annotated[list[str] | None, typer.Option(help="An interval of candles; may be repeated.")] = None,
+    liquidations: Annotated[
+        bool | None, typer.Option("--liquidations/--no-liquidations", help="All liquidations.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder of the recording. [default: data]")] = None,
+    environment: Annotated[
+        str | None, typer.Option(help="mainnet, testnet or demo. [default: mainnet]")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="A region's own hosts: eu, tr, kz, ...")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Base of the websocket, in place of the environment's.")
+    ] = None,
+    rest_url: Annotated[
+        str | None, typer.Option(help="Base of the REST interface, in place of the environment's.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file in place of the options above.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop by itself after so long.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record symbols into DIR until Ctrl-C: raw frames to its spool, tables to its embedded ClickHouse."""
+    market = _given(
+        symbols=symbols,
+        category=category,
+        book=book,
+        trades=trades,
+        tickers=tickers,
+        kline=kline,
+        liquidations=liquidations,
+    )
+    general = _given(data=data, environment=environment, region=region, url=url, rest_url=rest_url)
+    if config is not None and market:
+        name, value = next(iter(market.items()))
+        raise ConfigError(name, value, "with --config the file says what to record", "put it into the file")
+    if config is None and not symbols:
+        raise ConfigError(
+            "SYMBOLS", [], "at least one is needed", "add one, such as BTCUSDT, or give --config FILE"
+        )
+    settings = (
+        configs.checked(market=[market], **general) if config is None else configs.load(config, **general)
+    )
+    output = Output(as_json=as_json)
+    output.result(asyncio.run(_record(settings, seconds, output)))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None and value != []}
+
+
+async def _record(settings: RecordConfig, seconds: float | None, output: Output) -> dict[str, Any]:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: hurry.set() if stop.is_set() else stop.set())
+    if seconds is not None:
+        loop.call_later(seconds, stop.set)
+    with StatusLine(output) as line:
+        supervisor = Supervisor(settings, line.show)
+        is_loaded = await supervisor.run(stop, hurry)
+    status = supervisor.status()
+    output.say(summary(status))
+    if not is_loaded:
+        problem = "the loader did not come to the end of the spool"
+        raise MachineError(
+            problem, "nothing is lost: the rest is loaded when you record into this folder again"
+        )
+    return {
+        "data": str(settings.data),
+        "seconds": round(status.elapsed_s, 3),
+        "frames": status.capture.get("frames", 0),
+        "bytes": status.capture.get("bytes", 0),
+        "loaded_frames": status.loader.get("frames", 0),
+        "not_recorded": status.capture.get("not_recorded", 0),
+        "restarts": status.restarts,
+    }
+
+
+class StatusLine:
+    """How the recording goes: one line kept up to date on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._live = Live(console=output.console, auto_refresh=False, transient=True)
+        self._said_s = -PLAIN_INTERVAL_S
+        self._last = (0.0, 0)
+
+    def __enter__(self) -> "StatusLine":
+        if self._output.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, status: Status) -> None:
+        """Show the present state."""
+        elapsed_s, frames = self._last
+        self._last = (status.elapsed_s, status.capture.get("frames", 0))
+        rate = (self._last[1] - frames) / max(status.elapsed_s - elapsed_s, 0.001)
+        text = f"{summary(status)}, {rate:,.0f} frames/s"
+        if self._output.console.is_terminal:
+            self._live.update(Text(text), refresh=True)
+        elif status.elapsed_s - self._said_s >= PLAIN_INTERVAL_S:
+            self._said_s = status.elapsed_s
+            self._output.say(text)
+
+
+def summary(status: Status) -> str:
+    """Return one line on a recording."""
+    capture, loader = status.capture, status.loader
+    topics = [topic for topics in capture.get("topics", {}).values() for topic in topics.values()]
+    with_data = sum(topic["last_recv_ns"] > 0 for topic in topics)
+    parts = [
+        f"{status.elapsed_s:,.0f} s",
+        f"{capture.get('frames', 0):,} frames captured",
+        f"{loader.get('frames', 0):,} loaded",
+        f"{with_data} of {len(topics)} topics have data",
+        f"{capture.get('gaps_open', 0)} gaps open",
+    ]
+    parts += [f"{name} restarted {count} times" for name, count in status.restarts.items() if count]
+    if capture.get("not_recorded"):
+        parts.append(f"{capture['not_recorded']:,} NOT RECORDED ({capture.get('failure')})")
+    return ", ".join(parts)

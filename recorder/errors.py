@@ -1,0 +1,55 @@
+"""What ends a command, and the exit code that says so."""
+
+import errno
+import os
+from enum import IntEnum
+from pathlib import Path
+
+from engine.errors import PeerError, TapeheadError, UsageError
+
+__all__ = ["ExitCode", "MachineError", "exit_code", "from_os_error"]
+
+
+class ExitCode(IntEnum):
+    """What the exit code of ``tapehead`` means."""
+
+    OK = 0
+    CHECK_FAILED = 1  # the command ran, and what it checked is not as it should be
+    USAGE = 2  # an option, a file or a name that cannot be
+    ENVIRONMENT = 3  # no network, folder in use, port taken, disk full, ...
+    INTERNAL = 4  # a fault of tapehead itself
+
+
+class MachineError(TapeheadError):
+    """This machine does not let us: a folder, a port, a disk, a network."""
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """Return the exit code of a command that ended with this error."""
+    if isinstance(error, UsageError):
+        return ExitCode.USAGE
+    if isinstance(error, MachineError | PeerError):
+        return ExitCode.ENVIRONMENT
+    return ExitCode.INTERNAL
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room, or choose another folder with --data",
+    errno.EDQUOT: "make room within the quota, or choose another folder with --data",
+    errno.EACCES: "change its permissions, or choose another with --data",
+    errno.EPERM: "change its permissions, or choose another with --data",
+    errno.EROFS: "choose a folder on a writable file system with --data",
+    errno.EADDRINUSE: "choose another port, or end the program that holds it",
+    errno.ENOTDIR: "choose a folder with --data",
+    errno.EEXIST: "choose a folder with --data",
+}
+
+
+def from_os_error(error: OSError) -> MachineError | None:
+    """Return what the operating system refused as one clear message; None if it is not of that kind."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return None
+    reason = os.strerror(error.errno or 0)
+    where = f"{Path(os.fsdecode(error.filename))}: " if error.filename is not None else ""
+    return MachineError(f"{where}{reason}", remedy)

@@ -1,0 +1,66 @@
+"""The folder of a recording: what lies where in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UsageError
+from ext.journal import Record
+from recorder.segments import first_payload
+from recorder.spool_reader import SpoolReader
+
+__all__ = ["DataFolder"]
+
+
+class DataFolder:
+    """Paths of one recording, and the files in which its processes say each second how they are.
+
+    DIR/lock                  held by the supervisor that records here
+    DIR/spool/                what was recorded (docs/spool.md)
+    DIR/clickhouse/           the embedded database
+    DIR/PROCESS.status.json   what a process last said of itself
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.spool = path / "spool"
+        self.database = path / "clickhouse"
+
+    def existing(self) -> "DataFolder":
+        """Return self. Raises UsageError unless something was recorded here."""
+        if not self.spool.is_dir():
+            problem = f"{self.path} holds no recording: there is no folder {self.spool}"
+            raise UsageError(
+                problem, "give the folder of `tapehead record --data DIR`, or try `tapehead demo`"
+            )
+        return self
+
+    def recorder(self) -> str:
+        """Return the name of the recorder that wrote the spool."""
+        with SpoolReader(self.spool) as reader:
+            first = reader.poll()
+        if not isinstance(first, Record):
+            raise UsageError(f"the spool {self.spool} holds nothing yet", "record into it first")
+        return str(first_payload(first)["recorder"])
+
+    def read_status(self, process: str) -> dict[str, Any]:
+        """Return what a process last said of itself; empty before it said anything."""
+        try:
+            status: dict[str, Any] = json.loads(self._status_path(process).read_bytes())
+        except FileNotFoundError:
+            return {}
+        return status
+
+    def write_status(self, process: str, status: dict[str, Any]) -> None:
+        """Replace what a process says of itself, whole or not at all."""
+        path = self._status_path(process)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(status), encoding="utf-8")
+        fresh.replace(path)
+
+    def clear_status(self, process: str) -> None:
+        """Forget what an earlier process said of itself."""
+        self._status_path(process).unlink(missing_ok=True)
+
+    def _status_path(self, process: str) -> Path:
+        return self.path / f"{process}.status.json"

@@ -1,0 +1,122 @@
+"""What to record: from options and from a TOML file; every mistake is named with its place and its remedy."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.errors import UsageError
+from recorder import config
+from recorder.config import Market, RecordConfig
+
+WHOLE = """
+data = "tape"
+recorder = "rack-2"
+environment = "testnet"
+
+[feed]
+ping_interval_s = 15
+reconnect_delay_s = 0.25
+
+[[market]]
+symbols = ["BTCUSDT", "ETHUSDT"]
+book = [50, 200]
+kline = [1, "D"]
+
+[[market]]
+category = "spot"
+symbols = ["BTCUSDT"]
+trades = false
+tickers = true
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "record.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, WHOLE))
+    assert settings.data == Path("tape")
+    assert settings.recorder == "rack-2"
+    assert settings.feed == {"ping_interval_s": 15, "reconnect_delay_s": 0.25}
+    first, second = settings.market
+    assert first.topics() == [
+        f"{kind}.{symbol}"
+        for symbol in ("BTCUSDT", "ETHUSDT")
+        for kind in ("orderbook.50", "orderbook.200", "publicTrade", "kline.1", "kline.D")
+    ]
+    assert second == Market(category="spot", symbols=("BTCUSDT",), trades=False, tickers=True)
+
+
+def test_the_smallest_file(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, '[[market]]\nsymbols = ["BTCUSDT"]\n'))
+    assert settings.market[0].topics() == ["orderbook.50.BTCUSDT", "publicTrade.BTCUSDT"]
+
+
+def test_what_is_given_beside_the_file_wins(tmp_path: Path) -> None:
+    assert config.load(write(tmp_path, WHOLE), data=Path("elsewhere")).data == Path("elsewhere")
+
+
+def test_it_survives_the_handover_to_a_child(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, WHOLE))
+    assert RecordConfig.model_validate(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "expected"),
+    [
+        ('data = "tape"', 'date = "tape"', 2, ("date", "no such key", "use data")),
+        ("book = [50, 200]", "bok = [50, 200]", 12, ("market.0.bok", "no such key", "use book")),
+        ("trades = false", "trade = false", 18, ("market.1.trade", "use trades")),
+        ("ping_interval_s = 15", "ping_intervall_s = 15", 6, ("ping_intervall_s", "ping_interval_s")),
+        ("ping_interval_s = 15", "ping_interval_s = 25", 6, ("ping_interval_s was 25", "20")),
+        ("book = [50, 200]", "book = [50, 500]", 10, ("depth was 500", "1, 50, 200, 1000", "use 1000")),
+        ("book = [50, 200]", 'book = "deep"', 12, ("market.0.book was 'deep'",)),
+        ('category = "spot"', 'category = "sport"', 15, ("category was 'sport'", "spot")),
+        ('environment = "testnet"', 'environment = "tesnet"', None, ("'tesnet'", "testnet")),
+        ('recorder = "rack-2"', 'recorder = "rack 2"', 3, ("recorder was 'rack 2'",)),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(
+    before: str, after: str, line: int | None, expected: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert WHOLE.count(before) == 1
+    with pytest.raises(UsageError) as caught:
+        config.load(write(tmp_path, WHOLE.replace(before, after)))
+    message = str(caught.value)
+    assert "record.toml" in message
+    assert all(text in message for text in expected), message
+    found = re.search(r"record\.toml, line (\d+): ", message)
+    assert (found and int(found[1])) == line, message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data = [", "no TOML"),
+        ("", "market"),
+        ("market = []", "market"),
+        ('[[market]]\ncategory = "spot"', "symbols"),
+        ("[[market]]\nsymbols = []", "symbols"),
+        ("[[market]]\nsymbols = 5", "symbols"),
+        ("#" * (config.CONFIG_BYTES_MAX + 1), "at most"),
+    ],
+)
+def test_what_is_no_configuration(text: str, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=expected):
+        config.load(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        config.load(tmp_path / "none.toml")
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "record.toml"
+    path.write_bytes(b'data = "\xff"')
+    with pytest.raises(UsageError, match="UTF-8"):
+        config.load(path)
