@@ -13,7 +13,7 @@ from picows import WSError, WSMsgType, WSTransport, ws_connect
 from engine.backoff import Allowance, Backoff
 from engine.clock import NS_PER_S, Clock
 from engine.config import FeedOptions
-from engine.decisions import obey
+from engine.decisions import STOPPED, obey
 from engine.session import Session
 from ext.dispatch import Dispatcher
 from ext.frames import FrameListener
@@ -193,7 +193,7 @@ class Connection:
     async def _shut(self) -> None:
         if self._transport is not None:
             transport = self._transport
-            self._drop_cause = ("closed", "by this side")
+            self._drop_cause = (STOPPED, "by this side")
             transport.send_close()
             transport.disconnect()
             with contextlib.suppress(TimeoutError, WSError):

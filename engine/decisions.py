@@ -21,9 +21,11 @@ import orjson
 from ext.dispatch import Dispatcher
 from ext.journal import RecordKind
 
-__all__ = ["Decision", "Payload", "obey"]
+__all__ = ["STOPPED", "Decision", "Payload", "obey"]
 
 Payload = dict[str, Any]
+
+STOPPED: Final = "stopped"  # the cause of a DISCONNECTED that this side wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def _connected(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position:
 
 
 def _disconnected(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    if payload["cause"] == STOPPED:
+        return  # ended on purpose: nothing was lost until now, and what follows is told by the next start
     detail = ": ".join(part for part in (payload["cause"], payload["detail"]) if part)
     dispatcher.disconnected(payload["leg"], recv_ns, position, "disconnect", detail)
 

@@ -32,7 +32,7 @@ def ask(folder: DataFolder, sql: str) -> Answer:
 
 
 def ask_raw(folder: DataFolder, sql: str, output_format: str) -> bytes:
-    """Return the answer to one statement in an output format of ClickHouse. Raises DatabaseError, UsageError."""
+    """Return the answer in an output format of ClickHouse. Raises DatabaseError, UsageError."""
     address = read_address(folder.path)
     if address is not None:
         try:

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Capture:
-    """Records what ``config`` says into the spool of its data folder, and calls ``listener`` with what it decodes.
+    """Records what ``config`` says into the spool of its data folder; ``listener`` is called as live.
 
     A strategy may give its own listener and so embed *and* record. One thread, one event loop.
     """
@@ -55,13 +55,13 @@ class Capture:
     ) -> None:
         """Record until ``stop`` is set, then end the spool in order.
 
-        ``on_ready`` is called once the venue was reached; without ``needs_network`` at once. Raises TopicError for a
-        symbol that is not listed, ConnectError where the venue cannot be reached at the start (later it is tried
-        for ever), FolderInUse, SpoolError, OSError.
+        ``on_ready`` is called once the venue was reached; without ``needs_network`` at once. Raises
+        TopicError for a symbol that is not listed, ConnectError where the venue cannot be reached at the
+        start (later it is tried for ever), FolderInUse, SpoolError, OSError.
         """
         listed = await self._fetch_instruments()
         self._check_symbols(listed)
-        with Spool(self.folder.spool, self.config.recorder, now=lambda: tuple(self._clock.now())) as spool:
+        with Spool(self.folder.spool, self.config.recorder, now=self._clock.now) as spool:
             feed = self.feed = self._make_feed(spool)
             self._record_instruments(spool, feed, listed)
             spool.describe = feed.restate
@@ -134,7 +134,7 @@ class Capture:
                 _check_listed(market, {one.symbol for one in listed[market.category]})
 
     def _record_instruments(self, spool: Spool, feed: Feed, listed: dict[str, list[Instrument]]) -> None:
-        """Record the instruments of the wanted symbols as an answer of the venue (it lists hundreds of others)."""
+        """Record what the venue says of the wanted symbols; it lists hundreds of others."""
         for category, instruments in listed.items():
             wanted = {
                 symbol

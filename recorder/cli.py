@@ -1,4 +1,4 @@
-"""The ``tapehead`` command: its verbs, and the one place where an error becomes a message and an exit code."""
+"""The ``tapehead`` command: its verbs, and the one place where an error becomes a message."""
 
 import os
 import sys
@@ -39,7 +39,7 @@ app.command("version")(version.version)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Every error is one message; no traceback unless TAPEHEAD_DEBUG is set."""
+    """Run one command and return its exit code; an error is one message, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     output = Output(as_json="--json" in arguments)
     try:

@@ -69,8 +69,8 @@ class Market(_Model):
 class RecordConfig(_Model):
     """All that ``tapehead record`` needs to know; handed as JSON to the processes it starts.
 
-    ``data`` is the folder of the recording. ``recorder`` names it in every row. ``url`` and ``rest_url`` replace the
-    base URLs of the environment. ``feed`` holds options of `engine.config.FeedOptions`.
+    ``data`` is the folder of the recording. ``recorder`` names it in every row. ``url`` and ``rest_url``
+    replace the base URLs of the environment. ``feed`` holds options of `engine.config.FeedOptions`.
     """
 
     data: Path = Path("data")
@@ -96,7 +96,7 @@ class RecordConfig(_Model):
 
 
 def checked(**values: Any) -> RecordConfig:
-    """Return the configuration of these values. Raises ConfigError or TopicError for the first that cannot be."""
+    """Return the configuration of these values. Raises UsageError for the first that cannot be."""
     try:
         return RecordConfig(**values)
     except ValidationError as error:
@@ -175,7 +175,7 @@ def _line_of(text: str, location: tuple[int | str, ...]) -> int:
             name = header[1]
             count = tables[name] = tables.get(name, -1) + 1
             table = (name, count) if line.lstrip().startswith("[[") else (name,)
-            path = table
+            path: tuple[int | str, ...] = table
         elif key := _KEY.match(line):
             path = (*table, key[1])
         else:

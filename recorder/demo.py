@@ -1,4 +1,4 @@
-"""The demonstration: a simulated market, recorded, loaded, and held against what the simulator says it sent."""
+"""The demonstration: a simulated market, recorded, loaded, and held against what the simulator sent."""
 
 import asyncio
 import json

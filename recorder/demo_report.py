@@ -10,15 +10,16 @@ from recorder.clickhouse import Database, open_embedded
 from recorder.folder import DataFolder
 from recorder.spool_reader import SpoolReader
 from recorder.sql import TABLES
+from recorder.verify import book_at
 
 __all__ = ["Report", "Sent", "check"]
 
 BookKey = tuple[str, str, int]
-Levels = dict[str, list[tuple[Decimal, Decimal]]]
 
 FRAMES: Final = """
-SELECT sum(frames), (toUnixTimestamp64Nano(max(last_recv)) - toUnixTimestamp64Nano(min(first_recv))) / 1e9
-FROM load_batch
+SELECT
+    (SELECT sum(frames) FROM load_batch),
+    (SELECT (toUnixTimestamp64Nano(max(recv)) - toUnixTimestamp64Nano(min(recv))) / 1e9 FROM bbo)
 """
 SIZE: Final = """
 SELECT
@@ -29,15 +30,11 @@ SELECT
 LAST: Final = """
 SELECT recorder, max(last_position) FROM committed GROUP BY recorder
 """
-BOOK: Final = """
-SELECT side, price, size
-FROM book_at(recorder = '{recorder}', category = '{category}', symbol = '{symbol}', depth = {depth}, position = {position})
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the simulator sent: frames in all, those with market data, and its books by (category, symbol, depth)."""
+    """What the simulator sent: all frames, those with market data, books by (category, symbol, depth)."""
 
     frames: int
     data_frames: int
@@ -107,12 +104,9 @@ def different_books(database: Database, books: Mapping[BookKey, Mapping[str, Any
     ((recorder, position),) = database.query(LAST)
     different = []
     for (category, symbol, depth), book in books.items():
-        sql = BOOK.format(recorder=recorder, category=category, symbol=symbol, depth=depth, position=position)
-        rebuilt: Levels = {"bid": [], "ask": []}
-        for side, price, size in database.query(sql):
-            rebuilt[side].append((Decimal(price), Decimal(size)))
-        expected = {"bid": _levels(book["bids"]), "ask": _levels(book["asks"])}
-        if rebuilt != expected or not expected["bid"]:
+        expected = _levels(book["bids"]), _levels(book["asks"])
+        rebuilt = book_at(database, recorder, category, symbol, depth, position)
+        if rebuilt != expected or not all(expected):
             different.append(f"{category} {symbol} {depth}")
     return different
 

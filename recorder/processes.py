@@ -1,8 +1,8 @@
 """The child's side of a process that the supervisor starts: what it is handed, what it answers, when it dies.
 
-It reads one JSON object from stdin, ``{"parent": pid, "resumed": bool, "config": {...}}``, and answers on stdout in JSON lines:
-``{"ready": true}`` once it works, or ``{"error": message, "remedy": remedy}`` before it ends. Nothing secret is in its
-arguments.
+It reads one JSON object from stdin, ``{"parent": pid, "resumed": bool, "config": {...}}``, and answers on
+stdout in JSON lines: ``{"ready": true}`` once it works, or ``{"error": message, "remedy": remedy}`` before it
+ends. Nothing secret is in its arguments.
 """
 
 import ctypes

@@ -36,7 +36,7 @@ ERRORS: Final[dict[int, type[TapeheadError]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is known of a running recording. ``capture`` and ``loader`` are what they last said of themselves."""
+    """What is known of a recording; ``capture`` and ``loader`` are what these last said of themselves."""
 
     elapsed_s: float
     capture: dict[str, Any]
@@ -47,8 +47,7 @@ class Status:
 class Child:
     """One process, started again whenever it ends without being asked to.
 
-    A process that never became ready and says why (an error of the caller or of the machine) is not started again:
-    its error is raised.
+    A process that never became ready is not started again: its error is raised.
     """
 
     def __init__(
@@ -112,7 +111,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=ANSWER_BYTES_MAX,
-            start_new_session=True,  # Ctrl-C in a terminal is for the supervisor, which stops its children in order
+            start_new_session=True,  # Ctrl-C is for the supervisor, which stops its children in order
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -158,15 +157,17 @@ class Supervisor:
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event | None = None) -> bool:
         """Record until ``stop``, then end capture, let the loader load the rest, and return whether it could.
 
-        ``hurry`` ends the loading too: the rest is loaded at the next start. Raises TapeheadError where a process
-        cannot begin.
+        ``hurry`` ends the loading too: the rest is loaded at the next start. Raises TapeheadError where a
+        process cannot begin.
         """
         self.folder.path.mkdir(parents=True, exist_ok=True)
         lock = FolderLock(self.folder.path)
         self._started_ns = mono_ns()
         for child in (self.capture, self.loader):
             self.folder.clear_status(child.name)
-        work = [asyncio.create_task(child.keep()) for child in (self.capture, self.loader)]
+        work: list[asyncio.Task[Any]] = [
+            asyncio.create_task(child.keep()) for child in (self.capture, self.loader)
+        ]
         watch = asyncio.create_task(self._watch())
         stopped = asyncio.create_task(stop.wait())
         try:

@@ -220,10 +220,7 @@ def _check_rows(
 
 
 def _check_book(database: Database, recorder: str, position: int, book: OrderBook) -> BookCheck:
-    if book.depth == 1:
-        bids, asks = _best_at(database, recorder, book, position)
-    else:
-        bids, asks = book_at(database, recorder, book.category, book.symbol, book.depth, position)
+    bids, asks = book_at(database, recorder, book.category, book.symbol, book.depth, position)
     is_right = (bids, asks) == (book.bids(), book.asks())
     return BookCheck(
         book.category, book.symbol, book.depth, book.state.name, sum(book.level_counts()), is_right
@@ -233,11 +230,9 @@ def _check_book(database: Database, recorder: str, position: int, book: OrderBoo
 def book_at(
     database: Database, recorder: str, category: str, symbol: str, depth: int, position: int
 ) -> tuple[Levels, Levels]:
-    """Bids and asks of a book after the record at a position, rebuilt by SQL, best first.
-
-    Args:
-        depth: above 1.
-    """
+    """Bids and asks of a book after the record at a position, rebuilt by SQL, best first."""
+    if depth == 1:
+        return _best_at(database, recorder, category, symbol, position)
     rows = database.query(
         "SELECT side, price, size FROM book_at(recorder = {recorder:String}, category = {category:String},"
         " symbol = {symbol:String}, depth = {depth:UInt16}, position = {position:UInt64})"
@@ -250,13 +245,15 @@ def book_at(
     return levels["bid"], levels["ask"]
 
 
-def _best_at(database: Database, recorder: str, book: OrderBook, position: int) -> tuple[Levels, Levels]:
+def _best_at(
+    database: Database, recorder: str, category: str, symbol: str, position: int
+) -> tuple[Levels, Levels]:
     """The book of depth 1, which is in `bbo` alone."""
     rows = database.query(
         "SELECT bid, bid_amount, ask, ask_amount FROM quotes WHERE recorder = {recorder:String}"
         " AND category = {category:String} AND symbol = {symbol:String} AND depth = 1"
         " AND position <= {position:UInt64} ORDER BY position DESC LIMIT 1",
-        {"recorder": recorder, "category": book.category, "symbol": book.symbol, "position": position},
+        {"recorder": recorder, "category": category, "symbol": symbol, "position": position},
     )
     bid, bid_amount, ask, ask_amount = rows[0] if rows else (None, None, None, None)
     return ([] if bid is None else [(bid, bid_amount)]), ([] if ask is None else [(ask, ask_amount)])

@@ -1,1 +1,1 @@
-"""The verbs of ``tapehead``, one module each: options in, one function of the recorder called, a report out."""
+"""The verbs of ``tapehead``, one module each: options in, one call of the recorder, a report out."""

@@ -21,7 +21,7 @@ __all__ = ["demo"]
 
 MARK: Final = "demonstration"
 NEXT: Final = (
-    'tapehead sql --data {data} "SELECT symbol, count(), sum(size) FROM trades GROUP BY symbol"',
+    'tapehead sql --data {data} "SELECT category, symbol, count(), sum(size) FROM trades GROUP BY ALL"',
     "tapehead verify {data}",
     "tapehead record BTCUSDT --data data",
 )
@@ -75,7 +75,8 @@ def _make_way(data: Path) -> None:
 
 def _print(report: "Report", data: Path, output: Output) -> None:
     output.say(
-        f"frames    {report.frames_sent:,} sent, {report.frames_captured:,} captured, {report.frames_loaded:,} loaded"
+        f"frames    {report.frames_sent:,} sent, {report.frames_captured:,} captured,"
+        f" {report.frames_loaded:,} loaded"
     )
     output.say(f"rate      {report.messages_per_s:,.0f} messages a second over {report.seconds:.1f} s")
     output.say(f"gaps      {report.gaps}")
@@ -86,7 +87,8 @@ def _print(report: "Report", data: Path, output: Output) -> None:
     for name in report.different_books:
         output.say(f"          different: {name}")
     output.say(
-        f"size      {report.bytes_per_level_change} bytes a level change, of {report.level_changes:,} in book_delta"
+        f"size      {report.bytes_per_level_change} bytes a level change,"
+        f" of {report.level_changes:,} in book_delta"
     )
     output.table(
         ("table", "rows"), [(table, f"{rows:,}") for table, rows in report.rows.items()], right=("rows",)

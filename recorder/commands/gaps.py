@@ -16,7 +16,7 @@ ORDER BY start, category, topic
 
 
 def gaps(folder: Folder, as_json: AsJson = False) -> None:
-    """List what is missing from a recording: since when, until when, of which topic, why, and through whose fault."""
+    """List what is missing from a recording: from when to when, which topic, why, through whose fault."""
     from recorder import asking  # the database engine takes a second to load
 
     answer = asking.ask(DataFolder(folder), LEDGER)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A Cython class shows the signature of its constructor in its docstring alone; the rest is what Cython adds of its own.
+# A Cython class shows the signature of its constructor in its docstring alone; the rest is what Cython adds.
 ALLOWED = r"""
 ext\..*\.__init__
 ext\..*\.__test__

@@ -33,11 +33,9 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(limited())
 
 
-async def started(one: Child, keeping: "asyncio.Task[None]", log: Path, times: int) -> None:
-    """Wait until the child has begun so many times; each writes one line when it is ready for a signal."""
-    while not log.exists() or log.read_text().count("\n") < times:
-        await asyncio.wait([keeping], timeout=0.01)
-        assert not keeping.done()
+def times_started(log: Path) -> int:
+    """How often a child has begun: each writes one line when it is ready for a signal."""
+    return log.read_text().count("\n") if log.exists() else 0
 
 
 def fails_until(log: Path, times: int) -> str:
@@ -64,7 +62,9 @@ def test_a_child_that_ends_unasked_is_started_again(tmp_path: Path) -> None:
     async def work() -> None:
         one = child(fails_until(log, 3))
         keeping = asyncio.create_task(one.keep())
-        await started(one, keeping, log, 3)
+        while times_started(log) < 3:
+            await asyncio.wait([keeping], timeout=0.01)
+            assert not keeping.done()
         assert await one.stop(10)
         await keeping
         assert one.restarts == 2
@@ -80,7 +80,7 @@ def test_a_child_that_ends_unasked_is_started_again(tmp_path: Path) -> None:
     ("code", "kind"), [(2, UsageError), (3, MachineError), (4, InternalError), (1, InternalError)]
 )
 def test_the_error_of_a_child_that_could_not_begin_is_raised(code: int, kind: type[Exception]) -> None:
-    script = 'print(\'{"error": "symbol was X", "remedy": "use Y"}\', flush=True); sys.exit(%d)' % code
+    script = 'print(\'{"error": "symbol was X", "remedy": "use Y"}\', flush=True)\n' + f"sys.exit({code})"
     with pytest.raises(kind, match="symbol was X: use Y"):
         run(child(script).keep())
 
