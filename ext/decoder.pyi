@@ -1,15 +1,3 @@
-from enum import IntEnum
+from ext.decoded import Decoded
 
-class FrameKind(IntEnum):
-    MALFORMED = 0
-    BOOK = 1
-    TRADES = 2
-    TICKER = 3
-    KLINE = 4
-    LIQUIDATIONS = 5
-    CONTROL = 6
-    UNKNOWN_TOPIC = 7
-
-class Decoder:
-    @property
-    def fallbacks(self) -> int: ...
+class Decoder(Decoded): ...

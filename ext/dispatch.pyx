@@ -23,7 +23,7 @@ from ext.book cimport (
     BookState,
     OrderBook,
 )
-from ext.decoder cimport (
+from ext.decoded cimport (
     BOOK,
     CONTROL,
     KLINE,
@@ -31,10 +31,10 @@ from ext.decoder cimport (
     MALFORMED,
     TICKER,
     TRADES,
-    Decoder,
     FrameKind,
     TradeFields,
 )
+from ext.decoder cimport Decoder
 from ext.fixed cimport POW10
 from ext.listener cimport Control, Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
 from ext.topics cimport TOPIC_BOOK, TOPIC_STREAM, TOPIC_TICKER, Topic, TopicTable
