@@ -71,7 +71,7 @@ def test_against_a_capture(category: str, name: str) -> None:
     assert found == {one: [] for one in {kind(frame) for frame in real}}
 
 
-def test_against_the_samples_of_spot_trades() -> None:
+def test_against_the_samples_of_spot_books() -> None:
     samples = read_frames(capture("bybit_doc_push_samples.jsonl"))
     spot_books = [frame for frame in samples if str(frame.get("topic", "")).startswith("orderbook.50")]
     assert compare(spot_books, sent("spot")) == {"orderbook.N snapshot": [], "orderbook.N delta": []}

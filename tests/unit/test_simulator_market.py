@@ -200,6 +200,25 @@ def test_numbers_are_spelled_as_each_category_does() -> None:
     assert not [text for text in texts if "." in text and text.endswith("0")]
 
 
+@pytest.mark.parametrize(
+    ("category", "depth", "envelope"),
+    [
+        ("linear", 1, ["topic", "ts", "type", "data", "cts"]),
+        ("linear", 50, ["topic", "type", "ts", "data", "cts"]),
+        ("linear", 1000, ["topic", "type", "ts", "data", "cts"]),
+        ("spot", 1, ["topic", "ts", "type", "data", "cts"]),
+        ("spot", 200, ["topic", "ts", "type", "data", "cts"]),
+    ],
+)
+def test_the_order_of_keys_depends_on_category_and_depth(
+    category: str, depth: int, envelope: list[str]
+) -> None:
+    topic = f"orderbook.{depth}.BTCUSDT"
+    for message in Played(f"{category}:BTCUSDT", [topic], 5).of(topic):
+        assert list(message) == envelope
+        assert list(message["data"]) == ["s", "b", "a", "u", "seq"]
+
+
 LEVELS = st.dictionaries(st.integers(1, 30), st.integers(1, 5))
 
 
