@@ -5,14 +5,16 @@ import os
 import socket
 from pathlib import Path
 
+from engine.errors import UsageError
+
 __all__ = ["FolderInUseError", "FolderLock"]
 
 
-class FolderInUseError(Exception):
+class FolderInUseError(UsageError):
     """Another process holds the folder; ``owner`` says which."""
 
     def __init__(self, folder: Path, owner: str) -> None:
-        super().__init__(f"{folder} is in use by {owner}: stop it, or choose another folder")
+        super().__init__(f"{folder} is in use by {owner}", "stop it, or choose another folder")
         self.folder = folder
         self.owner = owner
 

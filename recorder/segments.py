@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from engine.errors import UsageError
 from ext.journal import Record
 from ext.segment import Damage, SegmentReader
 
@@ -37,13 +38,8 @@ MAGIC: Final = b"TAP1"
 POSITION_END: Final = 0xFFFFFFFF  # no segment has a record of this number
 
 
-class SpoolError(Exception):
+class SpoolError(UsageError):
     """A folder cannot be used as the spool it should be; nothing in it was changed."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem}: {remedy}")
-        self.problem = problem
-        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ __all__ = ["SPACE_RETRY_MS", "SYNC_INTERVAL_MS", "Spool"]
 
 SYNC_INTERVAL_MS: Final = 200
 SPACE_RETRY_MS: Final = 1000
+NUMBER_MASK: Final = 0xFFFFFFFF  # of a position: the record's number within its segment
 LOSSES_MAX: Final = 1000  # told by `take_losses`; the records of all of them are in the spool
 
 logger = logging.getLogger(__name__)
@@ -93,8 +94,10 @@ class Spool:
             self._prepared = self._create()
             self.journal = Journal(self, *now())
         except BaseException:
-            self._folder_lock.release()
+            self._retire(0)
+            self._let_go()
             raise
+        self._tell_recovered()
         self._worker = threading.Thread(target=self._work, name="spool", daemon=True)
         self._worker.start()
 
@@ -119,9 +122,7 @@ class Spool:
         self._closing = True
         self._wake.set()
         self._worker.join()
-        if self._prepared is not None:
-            self._drop(self._prepared)
-        self._folder_lock.release()
+        self._let_go()
 
     def __enter__(self) -> Self:
         return self
@@ -131,20 +132,36 @@ class Spool:
     ) -> None:
         self.close()
 
+    def _tell_recovered(self) -> None:
+        if self.recovered.cut_bytes:
+            logger.warning(
+                "cut %d bytes of a torn tail off the spool %s", self.recovered.cut_bytes, self.folder
+            )
+        for damage in self.recovered.damage:
+            logger.error("the spool %s is damaged: %r", self.folder, damage)
+
+    def _let_go(self) -> None:
+        self._finish_retired()
+        if self._prepared is not None:
+            self._drop(self._prepared)
+            self._prepared = None
+        self._folder_lock.release()
+
     # What the journal asks for, on its own thread.
 
     def next_segment(self, position: int, recv_ns: int, used: int) -> tuple[int, int, int, bytes] | None:
         """Hand out the next segment, ``(fd, number, size, first payload)``; None while there is no room."""
-        segment = self._take_prepared()
+        segment = self._prepared_or_late()
         if segment is None:
             return None
-        if position & 0xFFFFFFFF:
+        if position & NUMBER_MASK:
             self._previous = (position, recv_ns)
-        reason = "rotation" if self._current or position else "start"
+        payload = self._first_payload(segment.number, "rotation" if position else "start")
+        self._prepared = None
         self._retire(used)
         self._current = segment
         self._wake.set()
-        return segment.fd, segment.number, self.segment_bytes, self._first_payload(segment.number, reason)
+        return segment.fd, segment.number, self.segment_bytes, payload
 
     def lost(self, start_ns: int, recv_ns: int, records: int) -> bytes:
         """Return the payload of a ``LOST`` record; 0 ``records``: refusing begins."""
@@ -180,14 +197,11 @@ class Spool:
             }
         )
 
-    def _take_prepared(self) -> _Open | None:
-        if self._prepared is None and self.failure is not None:
-            return None
-        with self._preparing:
+    def _prepared_or_late(self) -> _Open | None:
+        if self._prepared is None and self.failure is None:
             # The worker is late, but has not failed: waiting for a segment is better than losing frames.
-            taken = self._prepared or self._try_create()
-            self._prepared = None
-        return taken
+            self._prepare_ahead()
+        return self._prepared
 
     def _retire(self, used: int) -> None:
         if self._current is not None:
@@ -201,16 +215,18 @@ class Spool:
         self._next_number += 1
         return segment
 
-    def _try_create(self) -> _Open | None:
-        try:
-            segment = self._create()
-        except OSError as error:
-            self._fail(error)
-            return None
-        if self.failure is not None:
-            self.failure = None
-            logger.warning("the spool %s has room again", self.folder)
-        return segment
+    def _prepare_ahead(self) -> None:
+        with self._preparing:
+            if self._prepared is not None or self._closing:
+                return
+            try:
+                self._prepared = self._create()
+            except OSError as error:
+                self._fail(error)
+                return
+            if self.failure is not None:
+                self.failure = None
+                logger.warning("the spool %s has room again", self.folder)
 
     def _fail(self, error: OSError) -> None:
         if self.failure is None:
@@ -235,12 +251,6 @@ class Spool:
             if self.failure is None or waited_ms >= SPACE_RETRY_MS:
                 waited_ms = 0
                 self._prepare_ahead()
-        self._finish_retired()
-
-    def _prepare_ahead(self) -> None:
-        with self._preparing:
-            if self._prepared is None and not self._closing:
-                self._prepared = self._try_create()
 
     def _sync(self) -> None:
         current, position = self._current, self.journal.position
@@ -258,13 +268,13 @@ class Spool:
     def _finish_retired(self) -> None:
         while self._retired:
             segment, used = self._retired.popleft()
+            if used == 0:
+                self._drop(segment)
+                continue
             try:
-                if used == 0:
-                    self._drop(segment)
-                    continue
                 os.ftruncate(segment.fd, used)
                 os.fsync(segment.fd)
-                os.close(segment.fd)
             except OSError:
                 self.sync_errors += 1
                 logger.exception("cannot finish segment %d of the spool %s", segment.number, self.folder)
+            os.close(segment.fd)

@@ -1,7 +1,6 @@
 """`kill -9` of the writer, two processes at one folder, and readers beside a writer."""
 
 import os
-import random
 import select
 import signal
 import subprocess
@@ -9,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -55,14 +55,11 @@ def witness(process: subprocess.Popen[bytes], lines: int) -> list[int]:
     return [int(line) for line in told.split(b"\n")[:-1]]
 
 
-def test_every_frame_whose_callback_began_survives_kill_9(tmp_path: Path) -> None:
-    seed = random.SystemRandom().randrange(1 << 30)
-    print("seed", seed)
-    moments = random.Random(seed)
+def test_every_frame_whose_callback_began_survives_kill_9(tmp_path: Path, random: Random) -> None:
     told: list[int] = []
-    for run in range(KILLS):
-        with writer(tmp_path, seed + run) as process:
-            told += witness(process, moments.choice([1, 10, 300, 2000]))
+    for _ in range(KILLS):
+        with writer(tmp_path, random.randrange(1 << 30)) as process:
+            told += witness(process, random.choice([1, 10, 300, 2000]))
     before = {record.position: record for record in read_to_end(tmp_path, SpoolReader(tmp_path))}
     assert not set(told) - set(before)
     # Recovery takes nothing away either, and what it kept are whole frames in their order.

@@ -45,7 +45,7 @@ def fields_of(record: Record) -> Fields:
     return record.kind, record.payload, record.connection, record.recv_ns, record.mono_ns
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(BATCHES)
 def test_every_record_is_read_back_in_order(batches: list[list[Drawn]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +61,7 @@ def test_every_record_is_read_back_in_order(batches: list[list[Drawn]]) -> None:
         assert numbers == list(range(1, len(numbers) + 1))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(BATCHES, CHANGES)
 def test_changed_bytes_lose_records_but_never_make_one_up(
     batches: list[list[Drawn]], changes: list[tuple[float, bytes]]

@@ -97,7 +97,9 @@ def test_the_next_run_goes_on_in_a_new_segment_and_knows_when_the_last_one_ended
     assert (first["reason"], first["previous"], first["previous_recv_ns"]) == ("start", *last)
 
 
-def test_after_a_kill_the_torn_tail_is_cut_and_nothing_else(folder: Path) -> None:
+def test_after_a_kill_the_torn_tail_is_cut_and_nothing_else(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with open_spool(folder) as spool:
         position = append_frame(spool.journal, b"the last one", START_NS + 5)
         left = left_by_a_kill(folder)
@@ -109,6 +111,7 @@ def test_after_a_kill_the_torn_tail_is_cut_and_nothing_else(folder: Path) -> Non
     with open_spool(left) as spool:
         assert spool.recovered == Recovered(spool.recovered.next_segment, position, START_NS + 5, 13, ())
     assert path.read_bytes() == records
+    assert f"cut 13 bytes of a torn tail off the spool {left}" in caplog.text
 
 
 def test_a_segment_number_that_had_a_file_is_not_used_again(folder: Path) -> None:
@@ -130,7 +133,7 @@ def test_a_last_segment_torn_in_its_first_record_gives_way_to_the_one_before(fol
         assert spool.recovered == Recovered(3, position, START_NS + 5, 0, ())
 
 
-def test_damage_is_left_for_readers_and_told(folder: Path) -> None:
+def test_damage_is_left_for_readers_and_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with open_spool(folder) as spool:
         for _ in range(3):
             append_frame(spool.journal, b"frame" * 10)
@@ -140,6 +143,7 @@ def test_damage_is_left_for_readers_and_told(folder: Path) -> None:
     with open_spool(folder) as spool:
         (damage,) = spool.recovered.damage
         assert damage.records == 1
+    assert "is damaged: Damage(after 1:1, before 1:3, bytes" in caplog.text
     assert path.stat().st_size == len(raw)
 
 
@@ -239,3 +243,37 @@ def test_segments_lists_what_is_there_and_what_is_only_prepared(folder: Path) ->
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.tape")}
+
+
+def test_a_spool_that_cannot_begin_leaves_nothing_behind(folder: Path) -> None:
+    def fail() -> dict[str, object]:
+        raise RuntimeError("nothing to describe")
+
+    with pytest.raises(RuntimeError, match="nothing to describe"):
+        Spool(folder, "here", now=Ticks(), segment_bytes=SEGMENT_BYTES, describe=fail)
+    assert contents(folder) == {}
+    open_spool(folder).close()
+
+
+def test_a_description_that_fails_at_a_rotation_harms_no_segment(folder: Path) -> None:
+    def fail() -> dict[str, object]:
+        raise RuntimeError("nothing to describe")
+
+    with open_spool(folder) as spool:
+        good, spool.describe = spool.describe, fail
+        written: list[int] = []
+        with pytest.raises(RuntimeError, match="nothing to describe"):
+            fill(spool, written)
+        assert len(written) > 50
+        spool.describe = good
+        written.append(append_frame(spool.journal, b"x" * 1000))
+    found = [
+        item.position for segment in segments(folder) for item in read_segment(segment.path, segment.number)
+    ]
+    assert [position for position in found if position in written] == written
+    assert written[-1] == 2 << 32 | 2
+
+
+def fill(spool: Spool, written: list[int]) -> None:
+    while True:
+        written.append(append_frame(spool.journal, b"x" * 1000))
