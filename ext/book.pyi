@@ -2,30 +2,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from enum import IntEnum
 
+from ext.change import BookChange
+
 class BookState(IntEnum):
     EMPTY = 0
     LIVE = 1
     STALE = 2
-
-class BookChange:
-    @property
-    def is_snapshot(self) -> bool: ...
-    @property
-    def update_id(self) -> int: ...
-    @property
-    def seq(self) -> int: ...
-    @property
-    def ts_ms(self) -> int: ...
-    @property
-    def cts_ms(self) -> int: ...
-    @property
-    def price_scale(self) -> int: ...
-    @property
-    def size_scale(self) -> int: ...
-    @property
-    def bids(self) -> list[tuple[Decimal, Decimal]]: ...
-    @property
-    def asks(self) -> list[tuple[Decimal, Decimal]]: ...
 
 class OrderBook:
     def __init__(

@@ -2,7 +2,9 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from ext.book cimport BookChange, Ladder, Levels, OrderBook
+from ext.book cimport OrderBook
+from ext.change cimport BookChange, Levels
+from ext.ladder cimport Ladder
 from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
 from ext.native cimport Fixed, List, Optional, Symbols, Table, Text
 

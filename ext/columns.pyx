@@ -7,7 +7,9 @@ from ext.ticker_row import TickerRow
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from ext.book cimport LIVE, BookChange, Ladder, Levels, OrderBook
+from ext.book cimport LIVE, OrderBook
+from ext.change cimport BookChange, Levels
+from ext.ladder cimport Ladder
 from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
 from ext.native cimport Fixed, List, Symbols, Table, Text
 

@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcmp
 
-from ext.book cimport BookChange
+from ext.change cimport BookChange
 
 cpdef enum FrameKind:
     MALFORMED = 0

@@ -2,7 +2,7 @@
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 
-from ext.book cimport BookChange
+from ext.change cimport BookChange
 
 cdef enum:
     TRADES_CAPACITY_MIN = 64

@@ -1,4 +1,4 @@
-from ext.book cimport Levels
+from ext.change cimport Levels
 from ext.decoded cimport Decoded, FrameKind, TradeFields
 
 

@@ -17,7 +17,7 @@ Sample frames::
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
-from ext.book cimport BookChange, Levels
+from ext.change cimport BookChange, Levels
 from ext.decoded cimport (
     BOOK,
     MALFORMED,

@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
-from ext.book cimport BookChange, OrderBook
+from ext.book cimport OrderBook
+from ext.change cimport BookChange
 from ext.decoder cimport Decoder
 from ext.listener cimport Control, Kline, Liquidation, Listener, Trade
 from ext.topics cimport Topic, TopicTable

@@ -19,10 +19,10 @@ from ext.book cimport (
     LOCKED,
     NEGATIVE_PRICE,
     TOO_DEEP,
-    BookChange,
     BookState,
     OrderBook,
 )
+from ext.change cimport BookChange
 from ext.decoded cimport (
     BOOK,
     CONTROL,

@@ -12,7 +12,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
-from ext.book cimport BookChange, Levels
+from ext.change cimport BookChange, Levels
 from ext.decoded cimport (
     BOOK,
     CONTROL,
