@@ -31,20 +31,17 @@ class FeedOptionNames(TypedDict, total=False):
 class FeedOptions:
     """How connections behave. Every time is in seconds, every size in bytes; all must be above zero.
 
-    ping_interval_s: a JSON ping is sent this often. The venue asks for 20.
-    pong_timeout_s: no frame of any kind for this long after a ping: reconnect. Below ``ping_interval_s``.
-    reconnect_delay_s: the wait before the first attempt to reconnect; it doubles with each failure, with
-    jitter.
-    reconnect_delay_max_s: where that doubling ends. Attempts never end.
-    connect_timeout_s: name resolution, TCP, TLS and handshake together.
-    ack_timeout_s: a request unanswered for so long is made again; after three times the connection is
-    replaced.
-    snapshot_timeout_s: a subscribed book without a snapshot for so long is subscribed anew.
-    resync_delay_max_s: the longest wait between two resynchronisations of one topic.
-    rejected_retry_s: a rejected topic is tried again after this long; it doubles with each refusal, up to an
-    hour.
-    message_bytes_max: a longer message ends the connection. The longest known is about 300 KB.
-    receive_buffer_bytes: the kernel's buffer of a socket; a larger one hides how far behind a slow reader is.
+    - ping_interval_s: a JSON ping is sent this often. The venue asks for 20.
+    - pong_timeout_s: no frame of any kind for this long after a ping: reconnect. Below ``ping_interval_s``.
+    - reconnect_delay_s: the wait before the first attempt to reconnect; it doubles with each failure.
+    - reconnect_delay_max_s: where that doubling ends. Every wait has jitter; attempts never end.
+    - connect_timeout_s: name resolution, TCP, TLS and handshake together.
+    - ack_timeout_s: a request unanswered for so long is made again, and the third time the connection replaced.
+    - snapshot_timeout_s: a subscribed book without a snapshot for so long is subscribed anew.
+    - resync_delay_max_s: the longest wait between two resynchronisations of one topic.
+    - rejected_retry_s: a rejected topic is tried again after this long, doubled each time up to an hour.
+    - message_bytes_max: a longer message ends the connection. The longest known is about 300 KB.
+    - receive_buffer_bytes: the kernel's buffer of a socket; a larger one hides how far a slow reader is behind.
     """
 
     ping_interval_s: float = 20.0

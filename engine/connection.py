@@ -21,7 +21,7 @@ from ext.journal import Journal
 
 __all__ = ["Connection"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("tapehead")
 
 # A connection that lived this long has earned a quick first attempt at the next one.
 STEADY_S = 10.0

@@ -1,15 +1,17 @@
-"""Decisions: what timers, answers and the network decided, and the one table of what each means to a
-Dispatcher.
+"""Decisions: what timers, answers and the network decided, and what each means to a Dispatcher.
 
 A decision is recorded and then obeyed. When the spool is read its record is obeyed by the same table, so a
 replay is equal to the live run. Payloads carry all that obeying needs:
 
-    CONNECTED     connection category leg url
+    CONNECTED     connection leg category url
     DISCONNECTED  connection leg cause detail
-    REQUESTED     connection leg op topics          op: desire (wanted from now on), subscribe, unsubscribe,
-    remove CONFIRMED     connection leg op topics          op: subscribe, unsubscribe REJECTED      connection
-    leg topics start_ns reason STALLED       connection leg topics start_ns detail LOST          leg topics
-    start_ns cause fault detail
+    REQUESTED     connection leg op topics    op: desire (wanted from now on), subscribe, unsubscribe, remove
+    CONFIRMED     connection leg op topics    op: subscribe, unsubscribe
+    REJECTED      connection leg topics start_ns reason
+    STALLED       connection leg topics start_ns detail
+    LOST          topics start_ns cause fault detail
+
+``topics`` of LOST may be null (all that are wanted); it may name the ``category`` and ``leg`` it is about.
 """
 
 from collections.abc import Callable
@@ -81,6 +83,8 @@ def _stalled(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: i
 
 
 def _lost(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    if payload.get("category", dispatcher.category) != dispatcher.category:
+        return
     _lose(dispatcher, payload, recv_ns, position, payload["cause"], payload["fault"], payload["detail"])
 
 

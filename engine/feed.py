@@ -7,7 +7,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Final, Self, Unpack
 
 import uvloop
 
@@ -25,6 +25,8 @@ from ext.journal import Journal
 from ext.listener import Control, Listener
 
 __all__ = ["Feed"]
+
+CONNECTIONS_PER_CATEGORY_MAX: Final = 16  # the legs that a Dispatcher tells apart
 
 
 class Feed:
@@ -169,7 +171,11 @@ class Feed:
         for name, category in self._categories.items():
             url = f"{self._public}/{name}"
             ssl_context = ssl.create_default_context() if url.startswith("wss:") else None
-            for leg, topic_names in enumerate(limits.split(name, category.groups)):
+            parts = limits.split(name, category.groups)
+            if len(parts) > CONNECTIONS_PER_CATEGORY_MAX:
+                problem = f"{name} needs {len(parts)} connections; a feed has {CONNECTIONS_PER_CATEGORY_MAX}"
+                raise UsageError(problem, "spread the symbols over several feeds")
+            for leg, topic_names in enumerate(parts):
                 number = len(self._connections) + 1
                 session = Session(name, leg, self.options, connection=number, url=url)
                 connection = Connection(

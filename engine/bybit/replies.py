@@ -2,12 +2,11 @@
 
 The shapes differ by category and some carry no request id:
 
-    linear   {"success":true,"ret_msg":"","conn_id":"..","req_id":"s1","op":"subscribe"}
-    spot     {"success":true,"ret_msg":"subscribe","conn_id":"..","op":"subscribe"}
-    option
-    {"success":true,"conn_id":"..","data":{"failTopics":[],"successTopics":[".."]},"type":"COMMAND_RESP"}
-    error    {"success":false,"ret_msg":"error:handler not found,topic:orderbook.500.BTCUSDT","req_id":"s2",
-    ..} pongs    {"success":true,"ret_msg":"pong","op":"ping", ..}   {"args":["1790000000000"],"op":"pong"}
+    linear  {"success":true,"ret_msg":"","conn_id":"c","req_id":"s1","op":"subscribe"}
+    spot    {"success":true,"ret_msg":"subscribe","conn_id":"c","op":"subscribe"}
+    option  {"success":true,"conn_id":"c","data":{"failTopics":[],"successTopics":[]},"type":"COMMAND_RESP"}
+    error   {"success":false,"ret_msg":"error:handler not found,topic:T","req_id":"s2","op":"subscribe",..}
+    pongs   {"success":true,"ret_msg":"pong","op":"ping",..}  {"args":["1790000000000"],"op":"pong"}
 """
 
 from collections.abc import Mapping, Sequence

@@ -490,6 +490,14 @@ def test_misuse_is_refused_with_a_remedy() -> None:
         feed.book("spot", "BTCUSDT", 50)
 
 
+def test_more_connections_than_a_dispatcher_tells_apart_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ARGS_BYTES_PER_CONNECTION_MAX", 60)
+    feed = engine.Feed(Watch(), url="ws://127.0.0.1:1")
+    feed.subscribe("linear", [f"COIN{number}USDT" for number in range(100)])
+    with pytest.raises(engine.UsageError, match="linear needs 50 connections; a feed has 16"):
+        run(feed.run_async())
+
+
 def test_a_feed_is_used_once() -> None:
     async def main() -> None:
         async with running(Venue()) as venue:

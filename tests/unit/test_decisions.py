@@ -61,6 +61,15 @@ def test_a_loss_makes_books_stale(topics: list[str] | None) -> None:
     assert log.lines == [f"{BOOK} not_running ours 5 0 "]
 
 
+def test_a_loss_of_another_category_is_none_of_ours() -> None:
+    log = Log()
+    dispatcher = Dispatcher("linear", log)
+    dispatcher.feed(snapshot(BOOK, 100).encode(), 1)
+    payload = {"category": "spot", "topics": [BOOK], "start_ns": 5, "cause": "own_drop", "fault": "ours"}
+    obey(dispatcher, RecordKind.LOST, payload | {"detail": ""}, 9)
+    assert log.lines == []
+
+
 @pytest.mark.parametrize(
     "kind", [RecordKind.HEARTBEAT, RecordKind.STOPPED, RecordKind.CLOCK, RecordKind.REST]
 )
