@@ -36,12 +36,12 @@ class FeedOptions:
     - reconnect_delay_s: the wait before the first attempt to reconnect; it doubles with each failure.
     - reconnect_delay_max_s: where that doubling ends. Every wait has jitter; attempts never end.
     - connect_timeout_s: name resolution, TCP, TLS and handshake together.
-    - ack_timeout_s: a request unanswered for so long is made again, and the third time the connection replaced.
+    - ack_timeout_s: a request unanswered for so long is made again; the third time ends the connection.
     - snapshot_timeout_s: a subscribed book without a snapshot for so long is subscribed anew.
     - resync_delay_max_s: the longest wait between two resynchronisations of one topic.
     - rejected_retry_s: a rejected topic is tried again after this long, doubled each time up to an hour.
     - message_bytes_max: a longer message ends the connection. The longest known is about 300 KB.
-    - receive_buffer_bytes: the kernel's buffer of a socket; a larger one hides how far a slow reader is behind.
+    - receive_buffer_bytes: the kernel's buffer of a socket; a larger one hides how slow a reader is.
     """
 
     ping_interval_s: float = 20.0
