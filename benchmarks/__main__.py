@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks import report, stream
-from benchmarks.harness import Options
+from benchmarks.harness import BenchmarkError, Options
 
 BENCHMARKS: Final = {
     "book": "decode + apply + best bid/ask of a book topic, against orjson, plain Python books and pybit",
@@ -47,7 +48,10 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     benchmark = import_module(f"benchmarks.{given.name}")
-    facts = benchmark.run(Options(given.rounds, given.messages, given.depth, given.quick))
+    try:
+        facts = benchmark.run(Options(given.rounds, given.messages, given.depth, given.quick))
+    except BenchmarkError as error:
+        sys.exit(f"benchmark {given.name}: {error}")
     tables = benchmark.tables(facts)
     report.show(facts, tables, Console(width=None if Console().is_terminal else 140))
     if given.write:

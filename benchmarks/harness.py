@@ -32,7 +32,11 @@ class Options:
     quick: bool = False
 
 
-class WorkError(RuntimeError):
+class BenchmarkError(Exception):
+    """A benchmark cannot be run as asked; the message says what to do."""
+
+
+class WorkError(BenchmarkError):
     """A measuring process failed; the message has the end of what it wrote."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import native, peers, stream
-from benchmarks.harness import Facts, Options, machine, spawn, versions
+from benchmarks.harness import BenchmarkError, Facts, Options, machine, spawn, versions
 from benchmarks.report import Table
 
 MESSAGES: Final = 3_000
@@ -21,21 +21,14 @@ KERNELS: Final = ("orjson_loads", "tapehead_cython", "tapehead", "bisect_lists")
 TOTALS: Final = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 
 
-class ValgrindMissingError(RuntimeError):
-    def __init__(self) -> None:
-        super().__init__(
-            "valgrind was not found; install it (Debian: apt-get install valgrind) and run again"
-        )
-
-
 def run(options: Options) -> Facts:
     """Count every kernel at every depth, once: counts vary by a few per mille only."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
-        raise ValgrindMissingError
+        raise BenchmarkError("valgrind was not found; install it (Debian: apt-get install valgrind)")
     more = options.messages or (MESSAGES_FEW * 2 if options.quick else MESSAGES)
     if more <= MESSAGES_FEW:
-        raise ValueError(f"messages was {more}; the difference needs more than {MESSAGES_FEW}")
+        raise BenchmarkError(f"messages was {more}; the difference needs more than {MESSAGES_FEW}")
     conditions = machine()
     native.build()
     depths = (options.depth,) if options.depth else DEPTHS[:1] if options.quick else DEPTHS
@@ -72,7 +65,7 @@ def count(valgrind: str, folder: Path, spec: Facts) -> int:
     spawn("kernels", spec, prefix=(valgrind, "--quiet", "--tool=callgrind", f"--callgrind-out-file={output}"))
     found = TOTALS.search(output.read_text())
     if found is None:
-        raise RuntimeError(f"{output} has no line of totals: was it written by another valgrind?")
+        raise BenchmarkError(f"{output} has no line of totals; use a newer valgrind (3.13 writes it)")
     return int(found[1])
 
 

@@ -1,7 +1,7 @@
 """What does it cost to bring a spool into ClickHouse, and how small does it get there?
 
-The loader is compared with inserting the very blocks that it made, kept from a first run. What remains above 1x
-is reading the spool, decoding, keeping the books and building the blocks.
+The loader is compared with inserting the very blocks that it made, kept from a first run. What remains above
+1x is reading the spool, decoding, keeping the books and building the blocks.
 """
 
 import json

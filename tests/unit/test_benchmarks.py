@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import book, harness, native, peers, receivers, report, stream
+from benchmarks import book, harness, kernels, native, peers, receivers, report, stream, tape
 
 
 def replay(frames: list[bytes]) -> tuple[list[tuple[Decimal, Decimal]], stream.Levels]:
@@ -119,6 +119,36 @@ def test_receiver_takes_the_whole_wire(name: str, tmp_path: Path) -> None:
     facts = harness.spawn("wire", {"receiver": name, "stream": str(tmp_path)})
     assert facts["right"]
     assert facts["cpu_s_per_million"] > 0
+
+
+def load_and_keep(folder: Path) -> harness.Facts:
+    """Load a tiny spool, once written, into a new database and keep the blocks."""
+    return harness.spawn("load", {"mode": "keep", "folder": str(folder)})
+
+
+def test_tape_is_loaded_and_its_books_compared(tmp_path: Path) -> None:
+    written = tape.write(tmp_path, 4)
+    assert written["changes"] > 0
+    kept = load_and_keep(tmp_path)
+    assert kept["right"]
+    assert kept["bytes_all"] > kept["bytes_book_delta"] > 0
+    assert len(list((tmp_path / "blocks").iterdir())) == kept["inserts"]
+    assert harness.spawn("load", {"mode": "insert", "folder": str(tmp_path)})["cpu_s"] > 0
+
+
+def test_book_that_differs_in_one_size_is_noticed(tmp_path: Path) -> None:
+    tape.write(tmp_path, 4)
+    path = tmp_path / "expected.json"
+    expected = json.loads(path.read_text())
+    next(iter(expected["levels"].values()))[0][7][1] = "0.123456"
+    path.write_text(json.dumps(expected))
+    assert not load_and_keep(tmp_path)["right"]
+
+
+def test_missing_valgrind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(harness.BenchmarkError, match="install it"):
+        kernels.run(harness.Options())
 
 
 def test_failed_process_says_why() -> None:
