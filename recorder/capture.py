@@ -12,7 +12,7 @@ import uvloop
 
 from engine.bybit.instruments import Instrument
 from engine.bybit.rest import RestClient
-from engine.clock import NS_PER_S, Clock, SystemClock
+from engine.clock import Clock, SystemClock
 from engine.decisions import obey
 from engine.errors import ConnectError, PeerError, TopicError, nearest
 from engine.feed import Feed
@@ -25,7 +25,6 @@ from recorder.spool import Spool
 __all__ = ["Capture", "run"]
 
 HEARTBEAT_S: Final = 1.0
-NETWORK_TIMEOUT_S: Final = 10.0
 CLOCK_STEP_NS_MIN: Final = 50_000_000
 INSTRUMENTS_PATH: Final = "/v5/market/instruments-info"
 
@@ -90,7 +89,7 @@ class Capture:
     def _is_reached(self, feed: Feed) -> bool:
         if self._unreachable is None or feed.restate()["connections"]:
             return True
-        if self._clock.now().mono_ns - self._started.mono_ns > NETWORK_TIMEOUT_S * NS_PER_S:
+        if feed.counters.get("failed_attempts"):
             raise self._unreachable
         return False
 
@@ -248,13 +247,13 @@ def _check_listed(market: Market, symbols: set[str]) -> None:
             )
 
 
-def run(config: RecordConfig, tell: Callable[[dict[str, Any]], None], *, is_resumed: bool) -> None:
+def run(capture: Capture, tell: Callable[[dict[str, Any]], None], *, is_resumed: bool) -> None:
     """Be the capture process: record until SIGTERM or SIGINT."""
-    uvloop.run(_run(config, tell, is_resumed))
+    uvloop.run(_run(capture, tell, is_resumed))
 
 
-async def _run(config: RecordConfig, tell: Callable[[dict[str, Any]], None], is_resumed: bool) -> None:
+async def _run(capture: Capture, tell: Callable[[dict[str, Any]], None], is_resumed: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await Capture(config).run(stop, lambda: tell({"ready": True}), needs_network=not is_resumed)
+    await capture.run(stop, lambda: tell({"ready": True}), needs_network=not is_resumed)

@@ -13,23 +13,33 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from engine.errors import TapeheadError
 from recorder.config import RecordConfig
 from recorder.errors import ExitCode, exit_code, from_os_error
 
-__all__ = ["NAMES", "Tell", "guard", "main"]
+__all__ = ["NAMES", "Run", "Tell", "guard", "main", "serve"]
 
 Tell = Callable[[dict[str, Any]], None]
 
-NAMES: Final = ("capture", "loader")
 HANDOVER_BYTES_MAX: Final = 4 << 20
 PR_SET_PDEATHSIG: Final = 1
 
 
+class Run(Protocol):
+    """What a process does: returns its exit code, or raises."""
+
+    def __call__(self, config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int: ...
+
+
 def main(name: str) -> int:
     """Run the process of this name to its end and return its exit code."""
+    return serve(name, RUNS[name])
+
+
+def serve(name: str, run: Run) -> int:
+    """Take the handover and be the process: die with the supervisor, tell it why this one ends."""
     handover = json.loads(sys.stdin.buffer.read(HANDOVER_BYTES_MAX))
     die_with(handover["parent"])
     tell = _private_stdout()
@@ -37,9 +47,7 @@ def main(name: str) -> int:
     logging.getLogger("picows").setLevel(logging.WARNING)
     try:
         config = RecordConfig.model_validate(handover["config"])
-        if name == "capture":
-            return _capture(config, tell, is_resumed=handover["resumed"])
-        return _load(config, tell)
+        return run(config, tell, is_resumed=handover["resumed"])
     except Exception as error:  # noqa: BLE001 (the outermost frame of a process)
         return _report(error, tell)
 
@@ -50,15 +58,19 @@ def main(name: str) -> int:
 def _capture(config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int:
     from recorder import capture
 
-    capture.run(config, tell, is_resumed=is_resumed)
+    capture.run(capture.Capture(config), tell, is_resumed=is_resumed)
     return ExitCode.OK
 
 
-def _load(config: RecordConfig, tell: Tell) -> int:
+def _load(config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int:
     from recorder import loader
 
     tell({"ready": True})
     return loader.run(loader.LoaderConfig(config.data, config.recorder))
+
+
+RUNS: Final[dict[str, Run]] = {"capture": _capture, "loader": _load}
+NAMES: Final = tuple(RUNS)
 
 
 def guard(parent: int, command: list[str]) -> NoReturn:

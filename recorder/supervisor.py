@@ -20,6 +20,7 @@ from recorder.lock import FolderLock
 
 __all__ = ["Child", "Status", "Supervisor"]
 
+OWN_COMMAND: Final = (sys.executable, "-m", "recorder")
 RESTART_DELAY_S: Final = 0.5
 RESTART_DELAY_MAX_S: Final = 30.0
 STEADY_S: Final = 60.0  # a child that lived so long is started again without much delay
@@ -55,7 +56,7 @@ class Child:
         name: str,
         config: RecordConfig,
         *,
-        command: Sequence[str] = (sys.executable, "-m", "recorder"),
+        command: Sequence[str] = OWN_COMMAND,
         restart_delay_s: float = RESTART_DELAY_S,
     ) -> None:
         self.name = name
@@ -97,6 +98,11 @@ class Child:
             process.kill()
             await process.wait()
             return False
+
+    @property
+    def pid(self) -> int:
+        """The process at present, 0 before the first."""
+        return self._process.pid if self._process is not None else 0
 
     def kill(self) -> None:
         """End the process at once."""
@@ -143,13 +149,20 @@ class Child:
 class Supervisor:
     """Records what ``config`` says until told to stop.
 
-    ``on_status`` is called each second. One recording a folder: others are refused, naming who holds it.
+    ``on_status`` is called each second. ``capture_command`` is for a capture process with a listener of its
+    own, which must use `recorder.processes.serve`. One recording a folder: others are refused.
     """
 
-    def __init__(self, config: RecordConfig, on_status: Callable[[Status], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: RecordConfig,
+        on_status: Callable[[Status], None] | None = None,
+        *,
+        capture_command: Sequence[str] = OWN_COMMAND,
+    ) -> None:
         self.config = config
         self.folder = DataFolder(config.data)
-        self.capture = Child("capture", config)
+        self.capture = Child("capture", config, command=capture_command)
         self.loader = Child("loader", config)
         self._on_status = on_status
         self._started_ns = 0

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from engine.errors import UsageError
 from recorder.commands.options import AsJson
 from recorder.folder import DataFolder
 from recorder.output import Output
@@ -26,13 +27,19 @@ def sql(
 ) -> None:
     """Ask a recording in SQL, also while it is being recorded."""
     from recorder import asking  # the database engine takes a second to load
+    from recorder.clickhouse import DatabaseError
 
     output = Output(as_json=as_json)
-    if output_format:
-        sys.stdout.buffer.write(asking.ask_raw(DataFolder(data), statement, output_format))
-        sys.stdout.buffer.flush()
-        return
-    answer = asking.ask(DataFolder(data), statement)
+    try:
+        if output_format:
+            sys.stdout.buffer.write(asking.ask_raw(DataFolder(data), statement, output_format))
+            sys.stdout.buffer.flush()
+            return
+        answer = asking.ask(DataFolder(data), statement)
+    except DatabaseError as error:
+        if error.code == 0:
+            raise
+        raise UsageError(error.problem) from None  # it was understood, and refused
     if not as_json:
         numeric = [
             column

@@ -1,0 +1,38 @@
+"""A capture process whose listener tells a pipe, before anything else, of each message that it is called with.
+
+Run as ``python -m tests.support.witness capture`` by a Supervisor; TAPEHEAD_WITNESS names the pipe.
+"""
+
+import os
+import sys
+
+from ext.book import OrderBook
+from ext.listener import Listener, Trade
+from recorder import capture, processes
+from recorder.config import RecordConfig
+from recorder.processes import Tell
+
+VARIABLE = "TAPEHEAD_WITNESS"
+
+
+class Witness(Listener):
+    """Writes ``<topic> <u or trade id>`` and a newline: one write, of less than PIPE_BUF, is whole or not at all."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def on_book(self, book: OrderBook) -> None:
+        os.write(self._pipe, f"orderbook.{book.depth}.{book.symbol} {book.update_id}\n".encode())
+
+    def on_trade(self, trade: Trade) -> None:
+        os.write(self._pipe, f"publicTrade.{trade.symbol} {trade.trade_id}\n".encode())
+
+
+def run(config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int:
+    pipe = os.open(os.environ[VARIABLE], os.O_WRONLY)
+    capture.run(capture.Capture(config, Witness(pipe)), tell, is_resumed=is_resumed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(processes.serve(sys.argv[1], run))
