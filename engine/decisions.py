@@ -57,7 +57,8 @@ def _connected(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position:
 
 def _disconnected(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
     if payload["cause"] == STOPPED:
-        return  # ended on purpose: nothing was lost until now, and what follows is told by the next start
+        dispatcher.ended(payload["leg"], recv_ns, position)
+        return
     detail = ": ".join(part for part in (payload["cause"], payload["detail"]) if part)
     dispatcher.disconnected(payload["leg"], recv_ns, position, "disconnect", detail)
 

@@ -55,6 +55,8 @@ cdef class BookChange:
             Levels* bids = &self.bid_levels
             Levels* asks = &self.ask_levels
 
+        if self.is_normalised:
+            return 0 if self.price_scale == price_scale and self.size_scale == size_scale else -1
         if self.price_scale_min >= price_scale and self.size_scale_min >= size_scale:
             # No number has fewer decimals than wanted, or there is none at all.
             self.price_scale = price_scale

@@ -1,9 +1,10 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from ext.book cimport OrderBook
+from ext.calls cimport Calls
 from ext.change cimport BookChange
 from ext.decoder cimport Decoder
-from ext.listener cimport Control, Kline, Liquidation, Listener, Trade
+from ext.listener cimport Control, Listener, Trade
 from ext.topics cimport Topic, TopicTable
 
 cdef enum:
@@ -25,7 +26,6 @@ cdef struct Counts:
     uint64_t undesired
     uint64_t gaps
     uint64_t absent_deletes
-    uint64_t callback_failures
     uint64_t unknown_topics
 
 
@@ -39,6 +39,7 @@ cdef class Dispatcher:
         int _forbidden
         Decoder _decoder
         TopicTable _topics
+        Calls _calls
         Trade _trade
         Counts _counts
         bint _busy
@@ -48,13 +49,13 @@ cdef class Dispatcher:
         uint64_t _position
         uint64_t _unrecorded
         int64_t[LEGS_MAX] _leg_recv_ns
-        set _logged_failures
         set _unknown_topics
 
     cdef int feed_raw(self, const char* frame, Py_ssize_t size, int64_t recv_ns, int leg, uint64_t position) except -1
     cpdef feed(self, frame, int64_t recv_ns, int leg=*, uint64_t position=*)
     cpdef connected(self, int leg, int64_t recv_ns, uint64_t position=*)
     cpdef disconnected(self, int leg, int64_t recv_ns, uint64_t position=*, str cause=*, str detail=*)
+    cpdef ended(self, int leg, int64_t recv_ns, uint64_t position=*)
     cpdef desired(self, topics, int64_t recv_ns, int leg=*, uint64_t position=*)
     cpdef confirmed(self, topics, int64_t recv_ns, int leg=*, uint64_t position=*)
     cpdef removed(self, topics, int64_t recv_ns, int leg=*, uint64_t position=*)
@@ -72,19 +73,14 @@ cdef class Dispatcher:
     cdef int _take_delta(self, Topic topic) except -1
     cdef int _apply(self, Topic topic) except -1
     cdef int _call_book(self, Topic topic) except -1
-    cdef bint _is_new_bbo(self, Topic topic) noexcept
     cdef int _break(self, Topic topic, str cause, str detail, int64_t missing=*) except -1
     cdef int _take_trades(self) except -1
     cdef int _take_ticker(self) except -1
     cdef int _take_klines(self) except -1
-    cdef Kline _kline(self, Topic topic, int index, dict fields)
     cdef int _take_liquidations(self) except -1
-    cdef Liquidation _liquidation(self, Topic topic, int index, dict fields)
     cdef OrderBook _new_book(self, str symbol, int depth)
     cdef int _take_malformed(self, str detail) except -1
     cdef int _forget(self, Topic topic) except -1
     cdef int _open_gap(self, Topic topic, str cause, str fault, int64_t start_ns, str detail, int64_t missing=*) except -1
     cdef int _close_gap(self, Topic topic) except -1
-    cdef int _call_gap(self, gap) except -1
     cdef int _event(self, str topic, str kind, str detail) except -1
-    cdef int _failed(self, str callback, object error) except -1

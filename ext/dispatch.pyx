@@ -4,9 +4,6 @@ Nothing here depends on time: deadlines live with the session and reach a dispat
 `confirmed`, `lost`, ...), so that the same calls in the same order always give the same books, gaps and callbacks.
 """
 
-import logging
-from decimal import Decimal, InvalidOperation
-
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, Py_buffer, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint64_t
@@ -35,15 +32,14 @@ from ext.decoded cimport (
     TradeFields,
 )
 from ext.decoder cimport Decoder
-from ext.fixed cimport POW10
 from ext.listener cimport Control, Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.calls cimport Calls
 from ext.topics cimport TOPIC_BOOK, TOPIC_STREAM, TOPIC_TICKER, Topic, TopicTable
+from ext.updates cimport read_kline, read_liquidation
 
 cdef enum:
     UNKNOWN_TOPICS_MAX = 1000   # names remembered, so that each is an event once
     DETAIL_CHARACTERS_MAX = 300
-
-cdef int64_t _NO_PRICE = -0x7FFFFFFFFFFFFFFF
 
 # What a book of each category can never be. Options and spreads may be crossed or locked; spreads may be negative.
 cdef dict _IMPOSSIBLE = {
@@ -61,8 +57,6 @@ cdef dict _FAULTS = {
     "integrity": "venue",
     "malformed": "venue",
 }
-
-cdef object _LOGGER = logging.getLogger("tapehead")
 
 
 cdef str _describe_violations(int violations):
@@ -100,7 +94,7 @@ cdef class Dispatcher:
         self._topics = TopicTable()
         self._trade = Trade()
         self._trade.category = category
-        self._logged_failures = set()
+        self._calls = Calls(listener)
         self._unknown_topics = set()
 
     # -- frames
@@ -218,13 +212,13 @@ cdef class Dispatcher:
 
     cdef bint _is_repeat(self, OrderBook book, BookChange change):
         """Whether a level-1 snapshot says what the book says: the same number of levels, all of them there."""
-        bids, asks = book.level_counts()
-        return (
-            change.bid_levels.count == bids
-            and change.ask_levels.count == asks
-            and book.fit(change) != FIT_OVERFLOW
-            and book.contains(change)
-        )
+        cdef bint is_repeat = False
+        if (change.bid_levels.count, change.ask_levels.count) == book.level_counts():
+            # Compared as a delta is: the levels that are there must keep their values.
+            change.is_snapshot = False
+            is_repeat = book.fit(change) != FIT_OVERFLOW and book.contains(change)
+            change.is_snapshot = True
+        return is_repeat
 
     cdef int _take_delta(self, Topic topic) except -1:
         cdef:
@@ -288,47 +282,10 @@ cdef class Dispatcher:
     cdef int _call_book(self, Topic topic) except -1:
         cdef OrderBook book = topic.book
         book.change = self._decoder.change
-        try:
-            self.listener.on_book(book)
-        except Exception as error:
-            self._failed("on_book", error)
-        if self._is_new_bbo(topic) or book.depth == 1:
-            try:
-                self.listener.on_bbo(book)
-            except Exception as error:
-                self._failed("on_bbo", error)
+        self._calls.book(book)
+        if topic.is_new_bbo() or book.depth == 1:
+            self._calls.bbo(book)
         return 0
-
-    cdef bint _is_new_bbo(self, Topic topic) noexcept:
-        """Whether the best levels differ by value from those at the last call; remembers them."""
-        cdef:
-            OrderBook book = topic.book
-            int64_t[4] now
-            int64_t price_factor, size_factor
-            bint same = False
-
-        now[0] = now[1] = now[2] = now[3] = _NO_PRICE
-        if book._bids.end > book._bids.start:
-            now[0] = book._bids.keys[book._bids.end - 1]
-            now[1] = book._bids.sizes[book._bids.end - 1]
-        if book._asks.end > book._asks.start:
-            now[2] = book._asks.keys[book._asks.end - 1]
-            now[3] = book._asks.sizes[book._asks.end - 1]
-        if topic.bbo_price_scale == book.price_scale and topic.bbo_size_scale == book.size_scale:
-            same = now[0] == topic.bbo[0] and now[1] == topic.bbo[1] and now[2] == topic.bbo[2] and now[3] == topic.bbo[3]
-        elif 0 <= topic.bbo_price_scale <= book.price_scale and topic.bbo_size_scale <= book.size_scale:
-            price_factor = POW10[book.price_scale - topic.bbo_price_scale]
-            size_factor = POW10[book.size_scale - topic.bbo_size_scale]
-            same = (
-                _is_scaled(now[0], topic.bbo[0], price_factor)
-                and _is_scaled(now[1], topic.bbo[1], size_factor)
-                and _is_scaled(now[2], topic.bbo[2], price_factor)
-                and _is_scaled(now[3], topic.bbo[3], size_factor)
-            )
-        memcpy(topic.bbo, now, sizeof(now))
-        topic.bbo_price_scale = book.price_scale
-        topic.bbo_size_scale = book.size_scale
-        return not same
 
     cdef int _break(self, Topic topic, str cause, str detail, int64_t missing=-1) except -1:
         """The book cannot be trusted from here on: STALE, a gap, and a call for a new snapshot."""
@@ -378,10 +335,7 @@ cdef class Dispatcher:
             memcpy(trade._trade_id, fields.trade_id, fields.trade_id_size)
             trade._trade_id_size = fields.trade_id_size
             trade._tick_direction = fields.tick_direction
-            try:
-                self.listener.on_trade(trade)
-            except Exception as error:
-                self._failed("on_trade", error)
+            self._calls.trade(trade)
         return 0
 
     cdef int _take_ticker(self) except -1:
@@ -416,59 +370,37 @@ cdef class Dispatcher:
         ticker.leg = self._leg
         ticker.fields = topic.fields
         ticker.changed = decoder.data
-        try:
-            self.listener.on_ticker(ticker)
-        except Exception as error:
-            self._failed("on_ticker", error)
+        self._calls.ticker(ticker)
         return 0
 
     cdef int _take_klines(self) except -1:
         cdef Topic topic = self._topic()
+        cdef Kline kline
         if topic is None:
             return 0
         try:
-            klines = [self._kline(topic, index, fields) for index, fields in enumerate(self._decoder.data)]
+            klines = [read_kline(self.category, topic, index, fields) for index, fields in enumerate(self._decoder.data)]
         except (KeyError, TypeError, ValueError) as error:
             return self._take_malformed(f"kline: {error!r}")
         self._counts.kline_messages += 1
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
         for kline in klines:
-            try:
-                self.listener.on_kline(kline)
-            except Exception as error:
-                self._failed("on_kline", error)
+            kline.ts_ms = self._decoder.ts_ms
+            kline.recv_ns = self._recv_ns
+            kline.position = self._position
+            kline.leg = self._leg
+            self._calls.kline(kline)
         return 0
-
-    cdef Kline _kline(self, Topic topic, int index, dict fields):
-        cdef Kline kline = Kline()
-        kline.category = self.category
-        kline.symbol = topic.symbol
-        kline.interval = topic.interval
-        kline.start_ms = _milliseconds(fields, "start")
-        kline.end_ms = _milliseconds(fields, "end")
-        kline.open = _number(fields, "open")
-        kline.high = _number(fields, "high")
-        kline.low = _number(fields, "low")
-        kline.close = _number(fields, "close")
-        kline.volume = _number(fields, "volume")
-        kline.turnover = _number(fields, "turnover")
-        kline.is_closed = _flag(fields, "confirm")
-        kline.time_ms = _milliseconds(fields, "timestamp")
-        kline.ts_ms = self._decoder.ts_ms
-        kline.recv_ns = self._recv_ns
-        kline.position = self._position
-        kline.leg = self._leg
-        kline.index = index
-        return kline
 
     cdef int _take_liquidations(self) except -1:
         cdef Topic topic = self._topic()
+        cdef Liquidation liquidation
         if topic is None:
             return 0
         try:
             liquidations = [
-                self._liquidation(topic, index, fields) for index, fields in enumerate(self._decoder.data)
+                read_liquidation(self.category, topic, index, fields) for index, fields in enumerate(self._decoder.data)
             ]
         except (KeyError, TypeError, ValueError) as error:
             return self._take_malformed(f"liquidation: {error!r}")
@@ -476,29 +408,12 @@ cdef class Dispatcher:
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
         for liquidation in liquidations:
-            try:
-                self.listener.on_liquidation(liquidation)
-            except Exception as error:
-                self._failed("on_liquidation", error)
+            liquidation.ts_ms = self._decoder.ts_ms
+            liquidation.recv_ns = self._recv_ns
+            liquidation.position = self._position
+            liquidation.leg = self._leg
+            self._calls.liquidation(liquidation)
         return 0
-
-    cdef Liquidation _liquidation(self, Topic topic, int index, dict fields):
-        cdef Liquidation liquidation = Liquidation()
-        side = fields["S"]
-        if side not in ("Buy", "Sell"):
-            raise ValueError(f'S must be "Buy" or "Sell", was {side!r}')
-        liquidation.category = self.category
-        liquidation.symbol = fields["s"]
-        liquidation.side = side
-        liquidation.price = _number(fields, "p")
-        liquidation.size = _number(fields, "v")
-        liquidation.time_ms = _milliseconds(fields, "T")
-        liquidation.ts_ms = self._decoder.ts_ms
-        liquidation.recv_ns = self._recv_ns
-        liquidation.position = self._position
-        liquidation.leg = self._leg
-        liquidation.index = index
-        return liquidation
 
     cdef int _take_malformed(self, str detail) except -1:
         cdef Topic topic = None
@@ -544,6 +459,18 @@ cdef class Dispatcher:
                 self._forget(topic)
                 self._open_gap(topic, cause, "network", start_ns, detail)
         self._event("", "disconnected", detail)
+
+    cpdef ended(self, int leg, int64_t recv_ns, uint64_t position=0):
+        """The connection of a leg was closed on purpose: its books turn STALE, no gap opens.
+
+        Nothing was lost until now; what is missing from now on, the next start tells by `lost`.
+        """
+        cdef Topic topic
+        self._begin(recv_ns, leg, position)
+        for topic in self._topics.by_name.values():
+            if topic.leg == leg and not topic.removed:
+                self._forget(topic)
+        self._event("", "closed", "ended on purpose")
 
     cpdef desired(self, topics, int64_t recv_ns, int leg=0, uint64_t position=0):
         """These topics are wanted on a leg from now on."""
@@ -632,6 +559,7 @@ cdef class Dispatcher:
         """Counts since creation, by name."""
         counts = dict(self._counts)
         counts["fallback"] = self._decoder.fallbacks
+        counts["callback_failures"] = self._calls.failures
         return counts
 
     # -- topics, gaps, calls
@@ -700,14 +628,14 @@ cdef class Dispatcher:
             detail=detail,
             position=self._position,
         )
-        return self._call_gap(topic.gap)
+        return self._calls.gap(topic.gap)
 
     cdef int _close_gap(self, Topic topic) except -1:
         cdef Gap opened = topic.gap
         if opened is None:
             return 0
         topic.gap = None
-        return self._call_gap(
+        return self._calls.gap(
             Gap(
                 id=opened.id,
                 category=opened.category,
@@ -723,13 +651,6 @@ cdef class Dispatcher:
             )
         )
 
-    cdef int _call_gap(self, gap) except -1:
-        try:
-            self.listener.on_gap(gap)
-        except Exception as error:
-            self._failed("on_gap", error)
-        return 0
-
     cdef int _event(self, str topic, str kind, str detail) except -1:
         event = Event(
             category=self.category,
@@ -740,55 +661,5 @@ cdef class Dispatcher:
             position=self._position,
             leg=self._leg,
         )
-        try:
-            self.listener.on_event(event)
-        except Exception as error:
-            self._failed("on_event", error)
+        self._calls.event(event)
         return 0
-
-    cdef int _failed(self, str callback, object error) except -1:
-        self._counts.callback_failures += 1
-        kind = (callback, type(error))
-        if kind not in self._logged_failures:
-            self._logged_failures.add(kind)
-            _LOGGER.error(
-                "%s of %s raised %s; further ones of this kind are counted only",
-                callback,
-                type(self.listener).__name__,
-                type(error).__name__,
-                exc_info=error,
-            )
-        return 0
-
-
-cdef inline bint _is_scaled(int64_t now, int64_t before, int64_t factor) noexcept nogil:
-    if before == _NO_PRICE or now == _NO_PRICE:
-        return before == now
-    return now == before * factor
-
-
-cdef object _number(dict fields, str name):
-    text = fields[name]
-    if not isinstance(text, str):
-        raise ValueError(f"{name} must be decimal text, was {text!r}")
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{name} must be decimal text, was {text!r}") from None
-    if not number.is_finite():
-        raise ValueError(f"{name} must be a finite number, was {text!r}")
-    return number
-
-
-cdef int64_t _milliseconds(dict fields, str name) except? -1:
-    value = fields[name]
-    if type(value) is not int:
-        raise ValueError(f"{name} must be an integer of ms, was {value!r}")
-    return value
-
-
-cdef bint _flag(dict fields, str name) except -1:
-    value = fields[name]
-    if value is not True and value is not False:
-        raise ValueError(f"{name} must be true or false, was {value!r}")
-    return value

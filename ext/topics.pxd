@@ -29,6 +29,8 @@ cdef class Topic:
         int bbo_size_scale
         bytes _key
 
+    cdef bint is_new_bbo(self) noexcept
+
 
 cdef struct Slot:
     uint64_t hash

@@ -2,10 +2,16 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
+
+from ext.book cimport OrderBook
+from ext.fixed cimport POW10
 
 cdef enum:
     SLOTS_MIN = 64
+
+cdef int64_t _NO_PRICE = -0x7FFFFFFFFFFFFFFF
 
 
 cdef inline uint64_t _hash(const char* text, Py_ssize_t size) noexcept nogil:
@@ -38,6 +44,43 @@ cdef class Topic:
         self._key = name.encode()
         self.is_strict = True
         self.kind = TOPIC_STREAM
+
+    cdef bint is_new_bbo(self) noexcept:
+        """Whether the best levels differ by value from those at the last call; remembers them."""
+        cdef:
+            OrderBook book = self.book
+            int64_t[4] now
+            int64_t price_factor, size_factor
+            bint same = False
+
+        now[0] = now[1] = now[2] = now[3] = _NO_PRICE
+        if book._bids.end > book._bids.start:
+            now[0] = book._bids.keys[book._bids.end - 1]
+            now[1] = book._bids.sizes[book._bids.end - 1]
+        if book._asks.end > book._asks.start:
+            now[2] = book._asks.keys[book._asks.end - 1]
+            now[3] = book._asks.sizes[book._asks.end - 1]
+        if self.bbo_price_scale == book.price_scale and self.bbo_size_scale == book.size_scale:
+            same = now[0] == self.bbo[0] and now[1] == self.bbo[1] and now[2] == self.bbo[2] and now[3] == self.bbo[3]
+        elif 0 <= self.bbo_price_scale <= book.price_scale and self.bbo_size_scale <= book.size_scale:
+            price_factor = POW10[book.price_scale - self.bbo_price_scale]
+            size_factor = POW10[book.size_scale - self.bbo_size_scale]
+            same = (
+                _is_scaled(now[0], self.bbo[0], price_factor)
+                and _is_scaled(now[1], self.bbo[1], size_factor)
+                and _is_scaled(now[2], self.bbo[2], price_factor)
+                and _is_scaled(now[3], self.bbo[3], size_factor)
+            )
+        memcpy(self.bbo, now, sizeof(now))
+        self.bbo_price_scale = book.price_scale
+        self.bbo_size_scale = book.size_scale
+        return not same
+
+
+cdef inline bint _is_scaled(int64_t now, int64_t before, int64_t factor) noexcept nogil:
+    if before == _NO_PRICE or now == _NO_PRICE:
+        return before == now
+    return now == before * factor
 
 
 cdef class TopicTable:

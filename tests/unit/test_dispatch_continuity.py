@@ -291,7 +291,6 @@ def test_level_one_repeat_is_counted_and_not_called(top: Line) -> None:
     assert top.book(1).state == BookState.LIVE
 
 
-@pytest.mark.xfail(strict=True, reason="a repeat in another spelling widens the scale and counts as a gap")
 def test_level_one_repeat_is_known_by_its_values(top: Line) -> None:
     top.feed(book_frame("snapshot", 10, [("100.0", "1.00")], [("101", "3")], seq=500, depth=1))
     assert top.counted("repeats", "gaps") == [1, 0]

@@ -177,3 +177,19 @@ def test_open_gaps_are_gaps(dispatcher: Dispatcher, notes: Notes) -> None:
     assert {gap.end_ns for gap in gaps.values()} == {0}
     assert not any(gap.is_closed for gap in gaps.values())
     assert {gap.category for gap in gaps.values()} == {"linear"}
+
+
+def test_a_connection_ended_on_purpose_leaves_no_live_book_and_no_gap(dispatcher: Dispatcher, notes: Notes) -> None:
+    dispatcher.ended(0, 500)
+    book = dispatcher.book("BTCUSDT", 50)
+    assert book is not None
+    assert book.state == BookState.STALE
+    assert notes.gaps == []
+    assert notes.event_kinds()[-1] == "closed"
+    dispatcher.lost([BOOK], 450, 600, "not_running", "ours")
+    dispatcher.feed(SNAPSHOT, 700)
+    assert [(gap.cause, gap.start_ns, gap.end_ns) for gap in notes.gaps] == [
+        ("not_running", 450, 0),
+        ("not_running", 450, 700),
+    ]
+    assert book.state == BookState.LIVE

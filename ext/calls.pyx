@@ -1,0 +1,86 @@
+"""The calls of a Listener, isolated: one that raises is counted, logged once per kind, and harms nothing else."""
+
+import logging
+
+from ext.book cimport OrderBook
+from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+
+cdef object _LOGGER = logging.getLogger("tapehead")
+
+
+cdef class Calls:
+    """Makes the calls of one listener. Only exceptions of the class Exception are kept from the caller."""
+
+    def __cinit__(self, Listener listener):
+        self._listener = listener
+        self._logged = set()
+
+    cdef int book(self, OrderBook book) except -1:
+        try:
+            self._listener.on_book(book)
+        except Exception as error:
+            self._failed("on_book", error)
+        return 0
+
+    cdef int bbo(self, OrderBook book) except -1:
+        try:
+            self._listener.on_bbo(book)
+        except Exception as error:
+            self._failed("on_bbo", error)
+        return 0
+
+    cdef int trade(self, Trade trade) except -1:
+        try:
+            self._listener.on_trade(trade)
+        except Exception as error:
+            self._failed("on_trade", error)
+        return 0
+
+    cdef int ticker(self, Ticker ticker) except -1:
+        try:
+            self._listener.on_ticker(ticker)
+        except Exception as error:
+            self._failed("on_ticker", error)
+        return 0
+
+    cdef int kline(self, Kline kline) except -1:
+        try:
+            self._listener.on_kline(kline)
+        except Exception as error:
+            self._failed("on_kline", error)
+        return 0
+
+    cdef int liquidation(self, Liquidation liquidation) except -1:
+        try:
+            self._listener.on_liquidation(liquidation)
+        except Exception as error:
+            self._failed("on_liquidation", error)
+        return 0
+
+    cdef int gap(self, Gap gap) except -1:
+        try:
+            self._listener.on_gap(gap)
+        except Exception as error:
+            self._failed("on_gap", error)
+        return 0
+
+    cdef int event(self, Event event) except -1:
+        try:
+            self._listener.on_event(event)
+        except Exception as error:
+            self._failed("on_event", error)
+        return 0
+
+    cdef int _failed(self, str callback, object error) except -1:
+        self.failures += 1
+        kind = (callback, type(error))
+        if kind not in self._logged:
+            self._logged.add(kind)
+            _LOGGER.error(
+                "%s of %s raised %s; further ones of this kind are counted only",
+                callback,
+                type(self._listener).__name__,
+                type(error).__name__,
+                exc_info=error,
+            )
+        return 0

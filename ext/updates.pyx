@@ -1,0 +1,71 @@
+"""Klines and liquidations from their decoded JSON."""
+
+import re
+from decimal import Decimal
+
+from libc.stdint cimport int64_t
+
+from ext.listener cimport Kline, Liquidation
+from ext.topics cimport Topic
+
+# Longer than ext.fixed takes: a turnover may need more than 18 digits.
+cdef object _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
+
+
+cdef Kline read_kline(str category, Topic topic, int index, dict fields):
+    """One element of a kline message; KeyError or ValueError for what is none."""
+    cdef Kline kline = Kline()
+    kline.category = category
+    kline.symbol = topic.symbol
+    kline.interval = topic.interval
+    kline.start_ms = _milliseconds(fields, "start")
+    kline.end_ms = _milliseconds(fields, "end")
+    kline.open = _number(fields, "open")
+    kline.high = _number(fields, "high")
+    kline.low = _number(fields, "low")
+    kline.close = _number(fields, "close")
+    kline.volume = _number(fields, "volume")
+    kline.turnover = _number(fields, "turnover")
+    kline.is_closed = _flag(fields, "confirm")
+    kline.time_ms = _milliseconds(fields, "timestamp")
+    kline.index = index
+    return kline
+
+
+cdef Liquidation read_liquidation(str category, Topic topic, int index, dict fields):
+    """One element of an allLiquidation message; KeyError or ValueError for what is none."""
+    cdef Liquidation liquidation = Liquidation()
+    side = fields["S"]
+    if side not in ("Buy", "Sell"):
+        raise ValueError(f'S must be "Buy" or "Sell", was {side!r}')
+    liquidation.category = category
+    liquidation.symbol = fields["s"]
+    liquidation.side = side
+    liquidation.price = _number(fields, "p")
+    liquidation.size = _number(fields, "v")
+    liquidation.time_ms = _milliseconds(fields, "T")
+    liquidation.index = index
+    return liquidation
+
+
+cdef object _number(dict fields, str name):
+    text = fields[name]
+    if not isinstance(text, str):
+        raise ValueError(f"{name} must be decimal text, was {text!r}")
+    if _DECIMAL.fullmatch(text) is None:
+        raise ValueError(f"{name} must be plain decimal text, was {text!r}")
+    return Decimal(text)
+
+
+cdef int64_t _milliseconds(dict fields, str name) except? -1:
+    value = fields[name]
+    if type(value) is not int:
+        raise ValueError(f"{name} must be an integer of ms, was {value!r}")
+    return value
+
+
+cdef bint _flag(dict fields, str name) except -1:
+    value = fields[name]
+    if value is not True and value is not False:
+        raise ValueError(f"{name} must be true or false, was {value!r}")
+    return value
