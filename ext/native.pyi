@@ -7,6 +7,7 @@ WIDTHS: dict[str, int]
 DECIMAL_LIMIT: int
 EXACT: Context
 
+def native_header(columns: list[tuple[str, str]]) -> bytes: ...
 def decimal_cell(value: Decimal | str) -> bytes: ...
 
 class Column:

@@ -86,6 +86,17 @@ cdef bytes prefixed(str text):
     return size[: write_varint(size, len(raw)) - size] + raw
 
 
+def native_header(columns):
+    """A block without rows, of any column types.
+
+    Args:
+        columns: (name, ClickHouse type) pairs.
+    """
+    cdef char[10] size
+    cdef bytes header = size[: write_varint(size, len(columns)) - size] + b"\0"
+    return header + b"".join([prefixed(name) + prefixed(type) for name, type in columns])
+
+
 cdef class Column:
     """One column: its name, its ClickHouse type and the cells so far."""
 

@@ -69,10 +69,14 @@ class RefusedError(UsageError):
 
 @dataclass(frozen=True)
 class Admission:
-    """An admitted statement: its text without a closing semicolon, and the format it names ("": none)."""
+    """An admitted statement: its text without FORMAT and semicolon, and the format it named ("": none).
+
+    `has_columns` says whether it is a SELECT, whose columns can be described.
+    """
 
     sql: str
     format: str
+    has_columns: bool
 
 
 class _Token(NamedTuple):
@@ -117,12 +121,11 @@ def admit(sql: str, outward_functions: Collection[str]) -> Admission:
         before = tokens[index - 1].text if index else ""
         after = tokens[index + 1].text if index + 1 < len(tokens) else ""
         _judge(token, before, after, functions, is_show=first.is_word("SHOW") and index == 1)
-    named = (
-        tokens[-1].text
-        if len(tokens) > 2 and tokens[-2].is_word("FORMAT") and tokens[-1].kind == "word"
-        else ""
-    )
-    return Admission(sql[: tokens[-1].end], named)
+    named = ""
+    if len(tokens) > 2 and tokens[-2].is_word("FORMAT") and tokens[-1].kind == "word":
+        named = tokens[-1].text
+        del tokens[-2:]
+    return Admission(sql[: tokens[-1].end], named, first.is_word("SELECT", "WITH"))
 
 
 def _tokens(sql: str) -> Iterator[_Token]:

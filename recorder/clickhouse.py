@@ -3,11 +3,9 @@
 A `Database` belongs to one thread. Embedded, one process has the folder; its further threads take a `reader`.
 """
 
-import fcntl
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from engine.errors import PeerError, UsageError
+from recorder.lock import FolderInUseError, FolderLock
 from recorder.sql import TABLES, VIEWS, statement
 
 __all__ = ["Database", "DatabaseError", "FolderError", "open_database", "open_embedded", "open_server"]
@@ -238,22 +237,13 @@ class _Folder:
         self.path = folder.absolute()
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "tmp").mkdir(exist_ok=True)
-        self._lock = self._take_lock()
-
-    def _take_lock(self) -> int:
-        lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(lock, 200).decode(errors="replace").strip() or "another process"
-            os.close(lock)
+            self._lock = FolderLock(self.path)
+        except FolderInUseError as error:
             raise FolderError(
-                f"database folder {self.path} is in use by {owner}",
+                f"database folder {self.path} is in use by {error.owner}",
                 "ask it by SQL (`tapehead sql`), stop it, or use another folder",
             ) from None
-        os.ftruncate(lock, 0)
-        os.write(lock, f"process {os.getpid()}\n".encode())
-        return lock
 
     def connect(self) -> Client:
         config = self.path / "config.xml"
@@ -280,8 +270,7 @@ class _Folder:
             fresh.replace(stamp)
 
     def release(self) -> None:
-        with suppress(OSError):
-            os.close(self._lock)
+        self._lock.release()
 
 
 def _release(version: str) -> tuple[int, ...]:

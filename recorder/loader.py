@@ -7,7 +7,6 @@ import signal
 import sys
 import tempfile
 import threading
-from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,16 +15,21 @@ from typing import Any, Final
 import orjson
 
 from engine.clock import Clock, SystemClock
-from engine.errors import TapeheadError, UsageError
+from engine.errors import TapeheadError
 from ext.columns import Columns
-from recorder.batches import ORDER, Batch, Intent, IntentFile
-from recorder.clickhouse import Database, DatabaseError, open_database
+from recorder.batches import Batch, Intent
+from recorder.clickhouse import Database, open_database
+from recorder.inserter import Inserter
 from recorder.instruments import append_instruments
 from recorder.playback import Playback
 from recorder.query import QueryServer
+from recorder.segments import SpoolError
 from recorder.sql import schema
 
-__all__ = ["Loader", "LoaderConfig", "run"]
+__all__ = ["INTENT_FILE", "STATUS_FILE", "Loader", "LoaderConfig", "run"]
+
+INTENT_FILE: Final = "loader.intent"
+STATUS_FILE: Final = "loader.status.json"
 
 BATCH_RECORDS_MAX: Final = 100_000
 BATCH_ROWS_MAX: Final = 1_000_000
@@ -33,16 +37,10 @@ BATCH_MS: Final = 1_000
 BATCH_WITHOUT_ROWS_MS: Final = 10_000
 RUN_RECORDS: Final = 10_000
 POLL_S: Final = 0.02
-RETRY_FIRST_S: Final = 0.1
-RETRY_MAX_S: Final = 30.0
-EMBEDDED_ATTEMPTS_MAX: Final = 5
-STOPPING_ATTEMPTS_MAX: Final = 3
 STATUS_MS: Final = 1_000
 NS_PER_MS: Final = 1_000_000
 OOM_SCORE: Final = "500"
 PR_SET_PDEATHSIG: Final = 1
-
-logger = logging.getLogger(__name__)
 
 
 class Loader:
@@ -50,15 +48,12 @@ class Loader:
 
     Args:
         spool: folder of the spool.
-        database: with its schema; belongs to this loader's thread.
+        database: with its schema; for this loader alone.
         recorder: the name in every row.
         state: folder for the intent file.
-        clock: for the age of batches and the pauses between attempts; never reaches a row.
+        clock: for the age of batches; never reaches a row.
         stop: set from elsewhere to give up waiting for a database that fails.
-
-    Attributes:
-        cursor: position up to which everything is committed.
-        rows: rows inserted by this loader, by table.
+        batch_records, batch_ms: how many records, and for how long, are gathered into one batch.
     """
 
     def __init__(
@@ -73,212 +68,128 @@ class Loader:
         batch_records: int = BATCH_RECORDS_MAX,
         batch_ms: int = BATCH_MS,
     ) -> None:
-        self._database = database
         self._recorder = recorder
         self._clock = clock or SystemClock()
-        self._stop = stop or threading.Event()
         self._batch_records = batch_records
         self._batch_ms = batch_ms
         self._columns = Columns(recorder, schema())
-        self._playback = Playback(spool, self._columns, self._take_rest)
-        self._intent_file = IntentFile(state / "loader.intent")
-        self._begun_ns = 0
-        self._before = (0, 0)
+        self.playback = Playback(spool, self._columns, self._take_rest)
+        self.inserter = Inserter(
+            database, recorder, state / INTENT_FILE, self._clock, stop or threading.Event()
+        )
+        # Where the batch that is being gathered begins.
+        self._last = 0
+        self._records = 0
+        self._frames = 0
         self._first_recv_ns = 0
-        self._generation = 0
-        self.cursor = 0
-        self.rows: Counter[str] = Counter()
-        self.counters: Counter[str] = Counter()
-
-    @property
-    def playback(self) -> Playback:
-        """The spool as far as it was read: dispatchers, books, counts."""
-        return self._playback
-
-    @property
-    def lag_ns(self) -> int:
-        """How far the commit mark is behind the wall clock; meaningful while something records."""
-        return max(0, self._clock.now().wall_ns - self._playback.recv_ns) if self._playback.recv_ns else 0
+        self._begun_ns = 0
 
     def recover(self) -> None:
         """Run the spool up to the commit mark without inserting, and finish a batch that was begun.
 
         Raises:
-            DatabaseError: the database does not answer.
+            DatabaseError: the database does not answer, or gave up.
         """
-        mark = self._database.query(
-            "SELECT max(last_position) FROM load_batch WHERE recorder = {recorder:String}",
-            {"recorder": self._recorder},
-        )
-        self.cursor = int(mark[0][0])
-        while self.cursor and self._playback.run(RUN_RECORDS, until=self.cursor):
+        intent = self.inserter.recover()
+        mark = self.inserter.cursor
+        while mark and self.playback.run(RUN_RECORDS, until=mark):
             self._columns.clear()
         self._columns.clear()
-        self._note_start()
-        intent = self._intent_file.read()
-        if intent is not None and intent.last > self.cursor:
+        self._last = mark
+        self._records, self._frames = self.playback.records, self.playback.frames
+        if intent is not None:
             self._repeat(intent)
-        elif self._has_leftovers():
-            self._purge(self.cursor + 1, (1 << 64) - 1)
 
     def step(self, *, drain: bool = False) -> bool:
-        """Read on, and insert a batch if one is due; False when there was nothing to read.
+        """Read on, and begin to insert a batch if one is due; False when there was nothing to read.
 
         Args:
             drain: whether what was read is due as soon as there is nothing more.
+
+        Raises:
+            DatabaseError: the batch before gave up.
         """
-        pending = self._pending() > 0
-        if pending:
+        if self._pending():
             room = max(1, min(RUN_RECORDS, self._batch_records - self._pending()))
-            taken = self._playback.run(room, stay=True)
+            taken = self.playback.run(room, stay=True)
         else:
-            taken = self._playback.run(1)
-            self._first_recv_ns = self._playback.recv_ns
-            self._begun_ns = self._clock.now().mono_ns
+            taken = self.playback.run(1)
+            self._begin_batch()
         if self._is_due(drain=drain and taken == 0):
-            self._commit(self._make_batch())
+            self.inserter.begin(self._make_batch())
         return taken > 0
 
     def drain(self) -> None:
-        """Load everything that the spool holds now."""
-        while self.step(drain=True) or self._pending() or self._playback.at_seam:
+        """Load everything that the spool holds now, and wait until it is committed."""
+        while self.step(drain=True) or self._pending() or self.playback.at_seam:
             pass
+        self.inserter.wait()
 
     def status(self) -> dict[str, Any]:
-        """What the loader is doing, for the status file."""
+        """What the loader is doing, for the status file.
+
+        `position` is committed, `read_position` read; `lag_ms` is the age of the record read last.
+        """
+        recv_ns = self.playback.recv_ns
+        lag_ns = max(0, self._clock.now().wall_ns - recv_ns) if recv_ns else 0
         return {
-            "position": self.cursor,
-            "read_position": self._playback.position,
-            "frames": self._playback.frames,
-            "records": self._playback.records,
-            "recv_ns": self._playback.recv_ns,
-            "lag_ms": self.lag_ns // NS_PER_MS,
-            "rows": dict(self.rows),
-            **self.counters,
+            "position": self.inserter.cursor,
+            "read_position": self.playback.position,
+            "frames": self.playback.frames,
+            "records": self.playback.records,
+            "recv_ns": recv_ns,
+            "lag_ms": lag_ns // NS_PER_MS,
+            "rows": dict(self.inserter.rows),
+            **self.inserter.counters,
         }
 
     def close(self) -> None:
-        """Let the spool go; the database stays open."""
-        self._playback.close()
+        """Wait for the batch under way and let the spool go; the database stays open."""
+        self.inserter.close()
+        self.playback.close()
 
     def _take_rest(self, payload: dict[str, Any], recv_ns: int, position: int) -> None:
         append_instruments(self._columns, payload, recv_ns, position)
 
-    def _note_start(self) -> None:
-        self._before = (self._playback.records, self._playback.frames)
+    def _begin_batch(self) -> None:
+        self._first_recv_ns = self.playback.recv_ns
+        self._begun_ns = self._clock.now().mono_ns
 
     def _pending(self) -> int:
-        return self._playback.records - self._before[0]
+        return self.playback.records - self._records
 
     def _is_due(self, *, drain: bool) -> bool:
         if not self._pending():
             return False
         rows = self._columns.rows
-        if (
-            self._pending() >= self._batch_records
-            or rows >= BATCH_ROWS_MAX
-            or drain
-            or self._playback.at_seam
-        ):
+        if self._pending() >= self._batch_records or rows >= BATCH_ROWS_MAX or drain or self.playback.at_seam:
             return True
         age_ms = (self._clock.now().mono_ns - self._begun_ns) // NS_PER_MS
         return age_ms >= (self._batch_ms if rows else BATCH_WITHOUT_ROWS_MS)
 
     def _make_batch(self) -> Batch:
-        records, frames = self._before
         batch = Batch(
             recorder=self._recorder,
-            first=self.cursor + 1,
-            last=self._playback.position,
-            records=self._playback.records - records,
-            frames=self._playback.frames - frames,
+            first=self._last + 1,
+            last=self.playback.position,
+            records=self.playback.records - self._records,
+            frames=self.playback.frames - self._frames,
             first_recv_ns=self._first_recv_ns,
-            last_recv_ns=self._playback.recv_ns,
+            last_recv_ns=self.playback.recv_ns,
             blocks=self._columns.take(),
         )
-        if batch.last <= self.cursor:
-            raise UsageError(
-                f"the spool holds position {batch.last} of recorder {self._recorder!r}, "
-                f"but the database has it up to {self.cursor}",
-                "a new spool needs a new recorder name, or a new database",
-            )
+        self._last = batch.last
+        self._records, self._frames = self.playback.records, self.playback.frames
         return batch
 
-    def _commit(self, batch: Batch, intent: Intent | None = None) -> None:
-        if intent is None:
-            intent = batch.intent(self._generation)
-            self._intent_file.write(intent)
-        for table, block, token in batch.inserts(intent):
-            self._insert(table, block, token)
-        self.cursor = batch.last
-        self.rows.update({table: rows for table, (rows, _) in batch.blocks.items()})
-        self.counters.update(batches=1, bytes=sum(len(block) for _, block in batch.blocks.values()))
-        self._note_start()
-
     def _repeat(self, intent: Intent) -> None:
-        """Build the range of an interrupted batch again and insert it under the tokens it had."""
-        self._playback.run(1, until=intent.last)
-        self._first_recv_ns = self._playback.recv_ns
-        while self._playback.run(RUN_RECORDS, until=intent.last):
+        """Build the range of an interrupted batch again and commit it."""
+        self.playback.run(1, until=intent.last)
+        self._begin_batch()
+        while self.playback.run(RUN_RECORDS, until=intent.last):
             pass
-        if not self._pending():
-            return
-        batch = self._make_batch()
-        again = batch.intent(intent.generation)
-        if again != intent:
-            logger.warning(
-                "batch %d to %d differs from its first attempt, which is deleted", batch.first, batch.last
-            )
-            self._purge(batch.first, max(batch.last, intent.last))
-            again = batch.intent(self._generation)
-            self._intent_file.write(again)
-        self.counters["repeated_batches"] += 1
-        self._commit(batch, again)
-
-    def _has_leftovers(self) -> bool:
-        """Whether rows beyond the commit mark are there without an intent that explains them."""
-        for table in ORDER:
-            found = self._database.query(
-                f"SELECT count() FROM {table}"  # noqa: S608  # a name of ours
-                " WHERE recorder = {recorder:String} AND position > {cursor:UInt64}",
-                {"recorder": self._recorder, "cursor": self.cursor},
-            )
-            if found[0][0]:
-                return True
-        return False
-
-    def _purge(self, first: int, last: int) -> None:
-        """Delete the rows of a range of positions from every table."""
-        self.counters["purges"] += 1
-        self._generation = self._clock.now().wall_ns
-        name = self._recorder.replace("\\", "\\\\").replace("'", "\\'")
-        for table in ORDER:
-            self._database.command(
-                f"ALTER TABLE {table} DELETE WHERE recorder = '{name}'"
-                f" AND position BETWEEN {first} AND {last} SETTINGS mutations_sync = 2"
-            )
-
-    def _insert(self, table: str, block: bytes, token: str) -> None:
-        """Insert until it succeeds, always the same bytes under the same token."""
-        attempts = 0
-        while True:
-            try:
-                self._database.insert(table, block, token)
-            except DatabaseError as error:
-                attempts += 1
-                self.counters["insert_failures"] += 1
-                logger.warning("attempt %d: %s", attempts, error)
-                if self._gives_up(attempts):
-                    raise
-                self._stop.wait(min(RETRY_FIRST_S * 2 ** (attempts - 1), RETRY_MAX_S))
-            else:
-                return
-
-    def _gives_up(self, attempts: int) -> bool:
-        # An embedded engine that keeps failing is cured by a new process, a server by waiting for it.
-        if self._stop.is_set() and attempts >= STOPPING_ATTEMPTS_MAX:
-            return True
-        return self._database.is_embedded and attempts >= EMBEDDED_ATTEMPTS_MAX
+        if self._pending():
+            self.inserter.repeat(self._make_batch(), intent)
 
 
 @dataclass(frozen=True)
@@ -327,9 +238,8 @@ def run(config: LoaderConfig) -> int:
                 stack.callback(server.close)
             loader = Loader(config.data / "spool", database, config.recorder, config.data, stop=stop)
             stack.callback(loader.close)
-            _load(loader, stop, config.data / "loader.status.json")
-    except (TapeheadError, OSError) as error:
-        logger.debug("the loader ends", exc_info=True)
+            _load(loader, stop, config.data / STATUS_FILE)
+    except (TapeheadError, SpoolError, OSError) as error:
         sys.stderr.write(f"loader: {error}\n")
         return 1
     return 0

@@ -1,7 +1,6 @@
 """Runs a spool through dispatchers: frames by compiled code, decisions by the table that ran live."""
 
 from collections.abc import Callable
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +46,7 @@ class Playback:
         self._on_rest = on_rest
         self._reader = SpoolReader(folder)
         self._routes: Routes = {}
-        self._topics: dict[str, dict[str, int]] = {}
+        self._topics: dict[str, set[str]] = {}
         self._held: Record | None = None
         self._damage: tuple[Damage, int] | None = None
         self._unrouted: set[int] = set()
@@ -110,7 +109,7 @@ class Playback:
         if dispatcher is None:
             dispatcher = Dispatcher(category, self._listener, rules=CONTINUITY.get(category))
             self.dispatchers[category] = dispatcher
-            self._topics[category] = {}
+            self._topics[category] = set()
         return dispatcher
 
     def _obey(self, record: Record) -> None:
@@ -132,8 +131,8 @@ class Playback:
                 self._on_rest(payload, record.recv_ns, record.position)
             return
         if kind == RecordKind.LOST and payload["topics"] is None:
-            for category in self.dispatchers:
-                self._lose_all(category, record, payload["start_ns"], payload["cause"], payload["detail"])
+            for dispatcher in self.dispatchers.values():
+                decisions.obey(dispatcher, kind, payload, record.recv_ns, record.position)
             return
         if kind == RecordKind.CONNECTED:
             self._routes[payload["connection"]] = (self._dispatcher(payload["category"]), payload["leg"])
@@ -146,19 +145,16 @@ class Playback:
         dispatcher, leg = route
         decisions.obey(dispatcher, kind, {"leg": leg, **payload}, record.recv_ns, record.position)
         if kind == RecordKind.REQUESTED and payload["op"] == "desire":
-            self._topics[dispatcher.category].update(dict.fromkeys(payload["topics"], leg))
+            self._topics[dispatcher.category].update(payload["topics"])
         elif kind == RecordKind.REQUESTED and payload["op"] == "remove":
-            for topic in payload["topics"]:
-                self._topics[dispatcher.category].pop(topic, None)
+            self._topics[dispatcher.category].difference_update(payload["topics"])
 
     def _begin_segment(self, record: Record) -> None:
         payload = first_payload(record)
         if payload["reason"] == "start":
             self._routes.clear()
-            start_ns = payload["previous_recv_ns"]
-            if start_ns:
-                for category in self.dispatchers:
-                    self._lose_all(category, record, start_ns, "not_running", "the recorder was not running")
+            if payload["previous_recv_ns"]:
+                self._lose_all(record, payload["previous_recv_ns"])
         for connection in payload["connections"]:
             dispatcher = self._dispatcher(connection["category"])
             leg = connection["leg"]
@@ -166,15 +162,19 @@ class Playback:
             known = self._topics[dispatcher.category]
             fresh = [topic for topic in connection.get("topics", ()) if topic not in known]
             dispatcher.desired(fresh, record.recv_ns, leg, record.position)
-            known.update(dict.fromkeys(fresh, leg))
+            known.update(fresh)
 
-    def _lose_all(self, category: str, record: Record, start_ns: int, cause: str, detail: str) -> None:
-        """All topics that were desired are missing from `start_ns` on, by our own fault."""
-        by_leg = sorted(self._topics[category].items(), key=lambda item: item[1])
-        for leg, items in groupby(by_leg, key=lambda item: item[1]):
-            topics = [topic for topic, _ in items]
-            self.dispatchers[category].lost(
-                topics, start_ns, record.recv_ns, cause, "ours", leg, record.position, detail
+    def _lose_all(self, record: Record, start_ns: int) -> None:
+        for dispatcher in self.dispatchers.values():
+            dispatcher.lost(
+                None,
+                start_ns,
+                record.recv_ns,
+                "not_running",
+                "ours",
+                0,
+                record.position,
+                "the recorder was not running",
             )
 
     def _unrouted_frame(self, record: Record) -> None:
@@ -206,7 +206,7 @@ class Playback:
             )
         )
         for category, topics in self._topics.items():
-            for topic, leg in topics.items():
+            for topic in sorted(topics):
                 for end_ns in (0, self.recv_ns):
                     self._listener.on_gap(
                         Gap(
@@ -215,7 +215,7 @@ class Playback:
                             topic=topic,
                             cause="own_drop",
                             fault="ours",
-                            leg=leg,
+                            leg=0,
                             start_ns=start_ns,
                             end_ns=end_ns,
                             missing=-1,

@@ -15,7 +15,8 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from recorder.admission import QUERY_CHARACTERS_MAX, RefusedError, admit
+from ext.native import native_header
+from recorder.admission import QUERY_CHARACTERS_MAX, Admission, RefusedError, admit
 from recorder.clickhouse import Database, DatabaseError, FolderError, open_embedded, open_server
 
 __all__ = ["ADDRESS_FILE", "QueryServer", "open_for_reading", "read_address"]
@@ -200,7 +201,7 @@ class QueryServer:
             parameters = self._parameters(request)
             admission = admit(text, self._outward)
             chosen = admission.format or self._format(request)
-            body = await self._execute(admission.sql, parameters, "" if admission.format else chosen)
+            body = await self._execute(admission, parameters, chosen)
         except RefusedError as error:
             self.counters["refused"] += 1
             return self._error(_CODE_READONLY, str(error))
@@ -239,7 +240,7 @@ class QueryServer:
             raise _QueryError(_CODE_SYNTAX, f"format was {chosen!r}; a format is a word such as JSONEachRow")
         return chosen
 
-    async def _execute(self, sql: str, parameters: dict[str, str], fmt: str) -> bytes:
+    async def _execute(self, admission: Admission, parameters: dict[str, str], fmt: str) -> bytes:
         if self._waiting >= WAITING_MAX:
             raise _QueryError(_CODE_TOO_MANY, f"{self._waiting} queries are waiting; try again later")
         self._waiting += 1
@@ -247,9 +248,9 @@ class QueryServer:
             reader = await self._free.get()
         finally:
             self._waiting -= 1
-        bound = parameters if _PARAMETER_USED.search(sql) else None
+        bound = parameters if _PARAMETER_USED.search(admission.sql) else None
         running = asyncio.get_running_loop().run_in_executor(
-            self._pool, reader.raw_query, sql, bound, fmt or None
+            self._pool, _answer, reader, admission, bound, fmt
         )
         # A client that goes away must not hand back a connection that is still at work.
         running.add_done_callback(lambda _: self._free.put_nowait(reader))
@@ -268,6 +269,15 @@ class QueryServer:
         text = found + rest if found else f"Code: {code}. DB::Exception: {message}"
         headers = {"X-ClickHouse-Exception-Code": str(code)}
         return web.Response(status=_STATUS_OF_CODE.get(code, 500), text=text + "\n", headers=headers)
+
+
+def _answer(reader: Database, admission: Admission, parameters: dict[str, str] | None, fmt: str) -> bytes:
+    body = reader.raw_query(admission.sql, parameters, fmt)
+    if body or fmt != "Native" or not admission.has_columns:
+        return body
+    # A server sends the columns even where there are no rows, and clients count on that.
+    described = reader.query(f"DESCRIBE TABLE ({admission.sql})", parameters)
+    return native_header([(str(row[0]), str(row[1])) for row in described])
 
 
 _OUTWARD_FUNCTIONS: Final = """

@@ -35,7 +35,9 @@ def _load(folder: Path, database: Database | FragileDatabase) -> Loader:
 
 def _contents(database: Database) -> dict[str, list[tuple[object, ...]]]:
     return {
-        table: database.query(f"SELECT * FROM {table} ORDER BY ALL") for table in TABLES if table != "load_batch"
+        table: database.query(f"SELECT * FROM {table} ORDER BY ALL")
+        for table in TABLES
+        if table != "load_batch"
     }
 
 
@@ -99,10 +101,12 @@ def test_other_decoder_between_two_inserts(tmp_path: Path, monkeypatch: pytest.M
             _load(tmp_path, FragileDatabase(database, dies_at=4, committed=True))
         token = batches.Batch._token
         monkeypatch.setattr(
-            batches.Batch, "_token", lambda self, table, block, generation: "2" + token(self, table, block, generation)
+            batches.Batch,
+            "_token",
+            lambda self, table, block, generation: "2" + token(self, table, block, generation),
         )
         loader = _load(tmp_path, database)
-        assert (loader.counters["purges"], loader.counters["repeated_batches"]) == (1, 1)
+        assert (loader.inserter.counters["purges"], loader.inserter.counters["repeated_batches"]) == (1, 1)
         assert verify(tmp_path / "spool", database, "r1").problems == []
 
 
@@ -112,5 +116,5 @@ def test_rows_without_intent_are_deleted(tmp_path: Path) -> None:
         with pytest.raises(Killed):
             _load(tmp_path, FragileDatabase(database, dies_at=4, committed=True))
         (tmp_path / "loader.intent").unlink()
-        assert _load(tmp_path, database).counters["purges"] == 1
+        assert _load(tmp_path, database).inserter.counters["purges"] == 1
         assert verify(tmp_path / "spool", database, "r1").problems == []

@@ -33,7 +33,9 @@ class FragileDatabase:
     `committed` says whether the insert still happened: a lost reply. `tokens` False leaves the tokens out.
     """
 
-    def __init__(self, database: Database, *, dies_at: int = -1, committed: bool = False, tokens: bool = True):
+    def __init__(
+        self, database: Database, *, dies_at: int = -1, committed: bool = False, tokens: bool = True
+    ):
         self._database = database
         self._dies_at = dies_at
         self._committed = committed

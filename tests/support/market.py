@@ -40,7 +40,9 @@ def book_frame(
     )
 
 
-def trade_frame(symbol: str, trades: Iterable[tuple[str, str, str, str]], *, ts_ms: int = START_NS // MS) -> bytes:
+def trade_frame(
+    symbol: str, trades: Iterable[tuple[str, str, str, str]], *, ts_ms: int = START_NS // MS
+) -> bytes:
     """A publicTrade frame from (id, side, price, size); each trade happened 2 ms before ts."""
     return orjson.dumps(
         {
@@ -72,7 +74,9 @@ def ticker_frame(symbol: str, kind: str, *, ts_ms: int = START_NS // MS, **field
     return orjson.dumps({"topic": f"tickers.{symbol}", "type": kind, "data": data, "cs": 99, "ts": ts_ms})
 
 
-def kline_frame(symbol: str, *, ts_ms: int = START_NS // MS, closed: bool = False, volume: str = "1.5") -> bytes:
+def kline_frame(
+    symbol: str, *, ts_ms: int = START_NS // MS, closed: bool = False, volume: str = "1.5"
+) -> bytes:
     """A kline.1 frame."""
     start = ts_ms // 60_000 * 60_000
     candle = {
@@ -94,7 +98,9 @@ def kline_frame(symbol: str, *, ts_ms: int = START_NS // MS, closed: bool = Fals
 class SpoolMaker:
     """Writes a spool as a recorder of one linear connection would."""
 
-    def __init__(self, folder: Path, recorder: str = "r1", *, start_ns: int = START_NS, segment_bytes: int = 1 << 16):
+    def __init__(
+        self, folder: Path, recorder: str = "r1", *, start_ns: int = START_NS, segment_bytes: int = 1 << 16
+    ):
         self.now_ns = start_ns
         self.connection = {"connection": 1, "category": "linear", "leg": 0, "url": URL}
         self.topics: list[str] = []
@@ -148,10 +154,18 @@ class SpoolMaker:
 def make_market(maker: SpoolMaker, messages: int, symbols: Sequence[str] = ("AAAUSDT", "BBBUSDT")) -> None:
     """Subscribe, and record a small market: books, trades, tickers and klines of each symbol."""
     maker.connect(
-        *(f"{kind}.{symbol}" for symbol in symbols for kind in ("orderbook.50", "publicTrade", "tickers", "kline.1"))
+        *(
+            f"{kind}.{symbol}"
+            for symbol in symbols
+            for kind in ("orderbook.50", "publicTrade", "tickers", "kline.1")
+        )
     )
     for symbol in symbols:
-        maker.frame(book_frame(symbol, "snapshot", 100, [("10.1", "1"), ("10.0", "2")], [("10.3", "1"), ("10.4", "2")]))
+        maker.frame(
+            book_frame(
+                symbol, "snapshot", 100, [("10.1", "1"), ("10.0", "2")], [("10.3", "1"), ("10.4", "2")]
+            )
+        )
         maker.frame(ticker_frame(symbol, "snapshot", lastPrice="10.2", markPrice="10.21"))
     for number in range(messages):
         symbol = symbols[number % len(symbols)]
@@ -159,7 +173,11 @@ def make_market(maker: SpoolMaker, messages: int, symbols: Sequence[str] = ("AAA
         size = f"{number % 7 + 1}.5"
         maker.frame(book_frame(symbol, "delta", update_id, [("10.1", size)], [("10.3", size), ("10.5", "0")]))
         if number % 3 == 0:
-            maker.frame(trade_frame(symbol, [(f"{symbol}-{number}", "Buy", "10.3", size), (f"{number}b", "Sell", "10.1", "1")]))
+            maker.frame(
+                trade_frame(
+                    symbol, [(f"{symbol}-{number}", "Buy", "10.3", size), (f"{number}b", "Sell", "10.1", "1")]
+                )
+            )
         if number % 5 == 0:
             maker.frame(ticker_frame(symbol, "delta", lastPrice=f"10.{number % 10}"))
         if number % 11 == 0:

@@ -75,7 +75,8 @@ def _read_column(cursor: _Cursor, kind: str, rows: int) -> list[Any]:
     if name == "Nullable":
         nulls = cursor.numbers("?", rows)
         return [
-            None if null else value for null, value in zip(nulls, _read_column(cursor, inner, rows), strict=True)
+            None if null else value
+            for null, value in zip(nulls, _read_column(cursor, inner, rows), strict=True)
         ]
     if name == "Array":
         ends = cursor.numbers("Q", rows)

@@ -47,7 +47,7 @@ REFUSED = [
     "select * from file('/etc/passwd')",
     "select * from FILE ('/etc/passwd')",
     "select * from `file`('/etc/passwd')",
-    'select * from "file"/**/(\'/etc/passwd\')',
+    "select * from \"file\"/**/('/etc/passwd')",
     "select file('/etc/passwd')",
     "select * apply file from (select '/etc/passwd')",
     "select * from s3('http://x')",
@@ -63,7 +63,7 @@ REFUSED = [
     "explain select * from file('/etc/passwd')",
     "select $x$ into outfile $x$",
     "select 1 # comment\n into outfile 'x'",
-    "select ‘a’",
+    "select \u2018a\u2019",
     "select 'unclosed",
     "select `fi\\x6ce`('/etc/passwd')",
     "select 1\0",
@@ -84,10 +84,12 @@ def test_everything_else_is_refused(sql: str) -> None:
 
 def test_format_and_closing_semicolon() -> None:
     admission = admit("select 1 format JSON ; -- done", OUTWARD)
-    assert (admission.sql, admission.format) == ("select 1 format JSON", "JSON")
+    assert (admission.sql, admission.format) == ("select 1", "JSON")
     assert admit("select format('{}', 1)", OUTWARD).format == ""
 
 
 def test_refusal_says_what_and_what_to_do() -> None:
-    with pytest.raises(RefusedError, match=r"SETTINGS is not admitted while recording: put a column .* `backquotes`"):
+    with pytest.raises(
+        RefusedError, match=r"SETTINGS is not admitted while recording: put a column .* `backquotes`"
+    ):
         admit("select settings from t", OUTWARD)

@@ -39,9 +39,15 @@ class Tape:
 def test_book_rows_hold_what_was_sent() -> None:
     tape = Tape()
     tape.feed(book_frame("AUSDT", "snapshot", 7, [("10.1", "1.5"), ("10.0", "2")], [("10.3", "4")]))
-    tape.feed(book_frame("AUSDT", "delta", 8, [("10.2", "3"), ("10.0", "0")], [("10.4", "1"), ("10.3", "5.5")]))
+    tape.feed(
+        book_frame("AUSDT", "delta", 8, [("10.2", "3"), ("10.0", "0")], [("10.4", "1"), ("10.3", "5.5")])
+    )
     rows = tape.rows()
-    assert {table: len(found) for table, found in rows.items()} == {"book_snapshot": 1, "book_delta": 1, "bbo": 2}
+    assert {table: len(found) for table, found in rows.items()} == {
+        "book_snapshot": 1,
+        "book_delta": 1,
+        "bbo": 2,
+    }
     (snapshot,), (delta,) = rows["book_snapshot"], rows["book_delta"]
     assert delta == {
         "recorder": "r1",
@@ -147,11 +153,17 @@ def test_trade_rows() -> None:
 
 def test_tickers_are_merged_and_absent_is_null() -> None:
     tape = Tape()
-    tape.feed(ticker_frame("AUSDT", "snapshot", lastPrice="10.5", markPrice="", fundingRate="-0.0001", novel="7"))
+    tape.feed(
+        ticker_frame("AUSDT", "snapshot", lastPrice="10.5", markPrice="", fundingRate="-0.0001", novel="7")
+    )
     tape.feed(ticker_frame("AUSDT", "delta", markPrice="10.4", nextFundingTime="1790000000000"))
     tape.feed(ticker_frame("AUSDT", "snapshot", lastPrice="11"))
     first, second, third = tape.rows()["ticker"]
-    assert (first["last_price"], first["mark_price"], first["funding_rate"]) == (Decimal("10.5"), None, Decimal("-0.0001"))
+    assert (first["last_price"], first["mark_price"], first["funding_rate"]) == (
+        Decimal("10.5"),
+        None,
+        Decimal("-0.0001"),
+    )
     assert (first["extra"], first["seq"], first["is_snapshot"]) == ({"novel": "7"}, 99, True)
     assert (second["last_price"], second["mark_price"]) == (Decimal("10.5"), Decimal("10.4"))
     assert (second["next_funding_time"], second["is_snapshot"]) == (1_790_000_000_000, False)
@@ -160,7 +172,11 @@ def test_tickers_are_merged_and_absent_is_null() -> None:
 
 def test_ticker_field_that_no_column_holds_is_kept_as_text() -> None:
     tape = Tape()
-    tape.feed(ticker_frame("AUSDT", "snapshot", lastPrice="1e-19", volume24h="123456789012345678901", turnover24h="x"))
+    tape.feed(
+        ticker_frame(
+            "AUSDT", "snapshot", lastPrice="1e-19", volume24h="123456789012345678901", turnover24h="x"
+        )
+    )
     row = tape.rows()["ticker"][0]
     assert row["extra"] == {"lastPrice": "1e-19", "volume24h": "123456789012345678901", "turnover24h": "x"}
     assert (row["last_price"], row["volume_24h"]) == (None, None)
@@ -178,7 +194,12 @@ def test_kline_row_and_one_that_fits_no_column() -> None:
     tape.feed(kline_frame("AUSDT", volume="0.1234567890123456789"))
     rows = tape.rows()
     (row,) = rows["kline"]
-    assert (row["interval"], row["open"], row["volume"], row["is_closed"]) == ("1", Decimal("10.1"), Decimal("1.5"), True)
+    assert (row["interval"], row["open"], row["volume"], row["is_closed"]) == (
+        "1",
+        Decimal("10.1"),
+        Decimal("1.5"),
+        True,
+    )
     assert row["end"] - row["start"] == 59_999
     (event,) = rows["event"]
     assert (event["kind"], event["topic"], event["position"]) == ("row_refused", "AUSDT", FIRST + 2)
@@ -187,12 +208,24 @@ def test_kline_row_and_one_that_fits_no_column() -> None:
 
 def test_gap_and_event_rows() -> None:
     tape = Tape()
-    common = {"id": 5, "category": "linear", "topic": "tickers.A", "cause": "stalled", "fault": "venue", "leg": 1}
+    common = {
+        "id": 5,
+        "category": "linear",
+        "topic": "tickers.A",
+        "cause": "stalled",
+        "fault": "venue",
+        "leg": 1,
+    }
     tape.columns.on_gap(Gap(**common, start_ns=10, end_ns=0, missing=-1, detail="", position=5))
     tape.columns.on_gap(Gap(**common, start_ns=10, end_ns=20, missing=0, detail="late", position=9))
-    tape.columns.on_event(Event(category="linear", topic="", kind="connected", detail="ü", recv_ns=3, position=4))
+    tape.columns.on_event(
+        Event(category="linear", topic="", kind="connected", detail="ü", recv_ns=3, position=4)
+    )
     rows = tape.rows()
-    assert [(row["end"], row["missing"], row["detail"]) for row in rows["gap"]] == [(None, None, ""), (20, 0, "late")]
+    assert [(row["end"], row["missing"], row["detail"]) for row in rows["gap"]] == [
+        (None, None, ""),
+        (20, 0, "late"),
+    ]
     assert (rows["event"][0]["kind"], rows["event"][0]["detail"]) == ("connected", "ü")
 
 
@@ -224,7 +257,10 @@ def test_unknown_source_is_refused() -> None:
 
 
 def test_schema_of_another_width_is_refused() -> None:
-    narrow = {**schema(), "bbo": tuple((name, "UInt32" if name == "position" else type_) for name, type_ in columns("bbo"))}
+    narrow = {
+        **schema(),
+        "bbo": tuple((name, "UInt32" if name == "position" else type_) for name, type_ in columns("bbo")),
+    }
     with pytest.raises(ValueError, match=r"bbo\.position: type was UInt32, 4 bytes"):
         Columns("r1", narrow)
 
@@ -261,7 +297,9 @@ def test_decimal_cell_is_exact(text: str) -> None:
         assert int.from_bytes(decimal_cell(value), "little", signed=True) == Fraction(text) * 10**18
 
 
-@pytest.mark.parametrize("text", ["", "nan", "inf", "1e-19", "100000000000000000000", "0x1", "1e999999999", "1" * 80])
+@pytest.mark.parametrize(
+    "text", ["", "nan", "inf", "1e-19", "100000000000000000000", "0x1", "1e999999999", "1" * 80]
+)
 def test_decimal_cell_refuses_what_it_cannot_hold(text: str) -> None:
     with pytest.raises(ValueError, match="number was"):
         decimal_cell(text)
