@@ -165,7 +165,7 @@ def depth_table(facts: Facts) -> Table:
         "decode + apply + best bid/ask",
         "µs a message",
         "x orjson.loads",
-        "x tapehead",
+        "x tapehead, Python",
         "messages",
         "book",
     )
