@@ -3,15 +3,16 @@
 A decision is recorded and then obeyed. When the spool is read its record is obeyed by the same table, so a
 replay is equal to the live run. Payloads carry all that obeying needs:
 
-    CONNECTED     connection leg category url
-    DISCONNECTED  connection leg cause detail
-    REQUESTED     connection leg op topics    op: desire (wanted from now on), subscribe, unsubscribe, remove
-    CONFIRMED     connection leg op topics    op: subscribe, unsubscribe
-    REJECTED      connection leg topics start_ns reason
-    STALLED       connection leg topics start_ns detail
+    CONNECTED     url
+    DISCONNECTED  cause detail
+    REQUESTED     op topics            op: desire (wanted from now on), subscribe, unsubscribe, remove
+    CONFIRMED     op topics            op: subscribe, unsubscribe
+    REJECTED      topics start_ns reason
+    STALLED       topics start_ns detail
     LOST          topics start_ns cause fault detail
 
-``topics`` of LOST may be null (all that are wanted); it may name the ``category`` and ``leg`` it is about.
+and before these connection, category and leg. ``topics`` of LOST may be null: all that are
+wanted; it may be without connection, category and leg: it then concerns all of them.
 """
 
 from collections.abc import Callable

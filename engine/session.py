@@ -122,7 +122,7 @@ class Session:
         self.reconnect_cause = None
         self._counted["connects"] += 1
         self._heartbeat.start(now.mono_ns)
-        self._decide(RecordKind.CONNECTED, now, category=self.category, url=self.url)
+        self._decide(RecordKind.CONNECTED, now, url=self.url)
 
     def disconnected(self, now: Instant, cause: str, detail: str = "") -> None:
         """The socket is gone, or could not be opened; a series of failed attempts is decided upon once."""
@@ -395,7 +395,8 @@ class Session:
             self._decide(kind, now, topics=names, start_ns=start_ns, **payload)
 
     def _decide(self, kind: RecordKind, now: Instant, **payload: Any) -> None:
-        payload = {"connection": self.connection, "leg": self.leg, **payload}
+        # With its category, because a reader must know the dispatcher even before anything was connected.
+        payload = {"connection": self.connection, "category": self.category, "leg": self.leg, **payload}
         self._decisions.append(Decision(kind, payload, now.wall_ns, now.mono_ns))
 
 

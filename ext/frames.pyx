@@ -50,6 +50,13 @@ cdef class FrameListener(WSListener):
 
     cpdef on_ws_disconnected(self, WSTransport transport):
         self._partial = None
+        if self._journal is not None:
+            # A batch that broke off has no last frame; what is pending must not meet another connection's dispatcher.
+            try:
+                self._drain()
+            except Exception as error:
+                self.faults += 1
+                self._owner.on_fault(error)
         self._owner.on_disconnected(transport)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):

@@ -56,7 +56,7 @@ class Capture:
 
         ``on_ready`` is called once the venue was reached; without ``needs_network`` at once. Raises
         TopicError for a symbol that is not listed, ConnectError where the venue cannot be reached at the
-        start (later it is tried for ever), FolderInUse, SpoolError, OSError.
+        start (later it is tried for ever), FolderInUseError, SpoolError, OSError.
         """
         listed = await self._fetch_instruments()
         self._check_symbols(listed)

@@ -79,10 +79,8 @@ async def _all_captured(simulator: "_Simulator", supervisor: Supervisor) -> None
     """Wait until the simulator has sent its last message and capture has counted as many frames."""
     await simulator.line()
     async with asyncio.timeout(SETTLE_TIMEOUT_S):
-        while (supervisor.status().capture.get("frames", 0)) < (await simulator.get("/simulator/state"))[
-            "frames"
-        ]:
-            await asyncio.sleep(POLL_S)
+        while supervisor.status().capture.get("frames", 0) < await simulator.frames():
+            await asyncio.sleep(POLL_S)  # noqa: ASYNC110  # both counts are of other processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +99,10 @@ class _Simulator:
         async with self.http.get(self.rest + path, params=query) as answer:
             answer.raise_for_status()
             return await answer.json()
+
+    async def frames(self) -> int:
+        """Return how many frames it has sent so far."""
+        return int((await self.get("/simulator/state"))["frames"])
 
     async def sent(self) -> Sent:
         """Return what it has sent, and the books that a client must have now."""

@@ -5,12 +5,12 @@ import os
 import socket
 from pathlib import Path
 
-from engine.errors import UsageError
+from recorder.errors import MachineError
 
 __all__ = ["FolderInUseError", "FolderLock"]
 
 
-class FolderInUseError(UsageError):
+class FolderInUseError(MachineError):
     """Another process holds the folder; ``owner`` says which."""
 
     def __init__(self, folder: Path, owner: str) -> None:

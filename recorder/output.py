@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +13,8 @@ from recorder.errors import ExitCode
 
 __all__ = ["Output"]
 
+PIPE_WIDTH: Final = 10_000  # what is no terminal gets each row of a table in one line
+
 
 class Output:
     """With ``as_json`` everything for people goes to stderr, and stdout carries one JSON object, last."""
@@ -20,6 +22,8 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = PIPE_WIDTH
 
     def say(self, text: str = "") -> None:
         """Print one line. Nothing in it is taken for markup."""

@@ -54,7 +54,9 @@ def record(
         str | None, typer.Option(help="Base of the REST interface, in place of the environment's.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file in place of the options above.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Stop by itself after so long.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop by itself so long after the venue was reached.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Record symbols into DIR until Ctrl-C: raw frames to its spool, tables to its embedded ClickHouse."""
@@ -91,11 +93,11 @@ async def _record(settings: RecordConfig, seconds: float | None, output: Output)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: hurry.set() if stop.is_set() else stop.set())
-    if seconds is not None:
-        loop.call_later(seconds, stop.set)
     with StatusLine(output) as line:
         supervisor = Supervisor(settings, line.show)
+        limiting = asyncio.create_task(_stop_after(seconds, supervisor, stop))
         is_loaded = await supervisor.run(stop, hurry)
+        limiting.cancel()
     status = supervisor.status()
     output.say(summary(status))
     if not is_loaded:
@@ -112,6 +114,13 @@ async def _record(settings: RecordConfig, seconds: float | None, output: Output)
         "not_recorded": status.capture.get("not_recorded", 0),
         "restarts": status.restarts,
     }
+
+
+async def _stop_after(seconds: float | None, supervisor: Supervisor, stop: asyncio.Event) -> None:
+    if seconds is not None:
+        await supervisor.capture.ready.wait()
+        await asyncio.sleep(seconds)
+        stop.set()
 
 
 class StatusLine:

@@ -1,4 +1,4 @@
-"""`kill -9` of capture under load: what a listener saw is in the spool, what is not there is in the ledger."""
+"""`kill -9` of capture under load: what a listener saw is in the spool, the rest is in the ledger."""
 
 import asyncio
 import os
@@ -82,7 +82,7 @@ class Frame:
     payload: bytes
     at_ns: int
 
-    def keys(self) -> list[Key]:
+    def told(self) -> list[Key]:
         """What the witness would say of it."""
         data = orjson.loads(self.payload)["data"]
         if self.topic.startswith("orderbook."):
@@ -158,7 +158,7 @@ def test_what_was_seen_is_recorded_and_the_rest_is_in_the_ledger(
         asyncio.run(record_and_kill(config, venue, seen))
     recorded = spool_frames(config.data / "spool")
 
-    in_spool = {key for frame in recorded for key in frame.keys()}
+    in_spool = {key for frame in recorded for key in frame.told()}
     assert len(seen.keys) > sum(KILLS_AFTER)
     assert set(seen.keys) <= in_spool
 
@@ -171,18 +171,17 @@ def test_what_was_seen_is_recorded_and_the_rest_is_in_the_ledger(
     for topic, cause, start_ns, end_ns in rows:
         assert cause == "not_running"
         gaps[topic].append((start_ns, end_ns))
-    missing = [frame for frame in uncovered(sent_frames(log), recorded, gaps)]
-    assert missing == []
+    assert uncovered(sent_frames(log), recorded, gaps) == []
     assert all(len(gaps[topic]) == len(KILLS_AFTER) for topic in {frame.topic for frame in recorded})
 
 
 def uncovered(
     sent: list[Frame], recorded: list[Frame], gaps: dict[str, list[tuple[int, int]]]
 ) -> list[Frame]:
-    """Frames that were sent, are not recorded, and lie in no gap of their topic; some frame must have been lost.
+    """Frames that were sent, are not recorded, and lie in no gap of their topic.
 
-    Sent and received times are of one clock, but a frame is received later than sent, by as much as capture was
-    behind: that a gap begins before the next recorded frame was received is therefore what is asked of its start.
+    Sent and received times are of one clock, but a frame is received later than sent, by as much as capture
+    was behind: so a gap is asked to begin before the next recorded frame was received.
     """
     there = {frame.payload for frame in recorded}
     received: dict[str, list[int]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""A real capture, played by the simulator and recorded by `tapehead record`: all of it in ClickHouse, once."""
+"""A real capture, played by the simulator and recorded by `tapehead record`: all in ClickHouse, once."""
 
 from collections import defaultdict
 from collections.abc import Iterator

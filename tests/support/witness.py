@@ -1,4 +1,4 @@
-"""A capture process whose listener tells a pipe, before anything else, of each message that it is called with.
+"""A capture process whose listener tells a pipe of each message that it is called with.
 
 Run as ``python -m tests.support.witness capture`` by a Supervisor; TAPEHEAD_WITNESS names the pipe.
 """
@@ -16,7 +16,7 @@ VARIABLE = "TAPEHEAD_WITNESS"
 
 
 class Witness(Listener):
-    """Writes ``<topic> <u or trade id>`` and a newline: one write, of less than PIPE_BUF, is whole or not at all."""
+    """Writes ``<topic> <u or trade id>`` and a newline; a write of less than PIPE_BUF is whole."""
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe

