@@ -17,7 +17,7 @@ def build() -> None:
         Extension(f"benchmarks.native.{path.stem}", [str(path)], extra_compile_args=["-O3"])
         for path in sorted(FOLDER.glob("*.pyx"))
     ]
-    modules = cythonize(  # type: ignore[no-untyped-call]  # Cython has no annotations
+    modules = cythonize(
         extensions,
         build_dir=str(BUILD_FOLDER),
         include_path=[str(ROOT)],
