@@ -157,7 +157,7 @@ cdef class Decoder(Decoded):
                 break
             seen |= key
             if key == KEY_TOPIC:
-                at = read_string(at, &text, &text_size)
+                at = read_string(at, end, &text, &text_size)
                 if at == NULL:
                     return MALFORMED
                 offset = book_symbol(text, text_size)
@@ -166,7 +166,7 @@ cdef class Decoder(Decoded):
                 self.topic = text
                 self.topic_size = text_size
             elif key == KEY_TYPE:
-                at = read_string(at, &text, &text_size)
+                at = read_string(at, end, &text, &text_size)
                 if at == NULL:
                     return MALFORMED
                 is_snapshot = equals(text, text_size, b"snapshot", 8)
@@ -226,7 +226,7 @@ cdef class Decoder(Decoded):
             elif key == BOOK_ASKS:
                 at = self._read_levels(at, &change.ask_levels)
             elif key == BOOK_SYMBOL:
-                at = read_string(at, symbol, symbol_size)
+                at = read_string(at, end, symbol, symbol_size)
             elif key == BOOK_UPDATE_ID:
                 at = read_integer(at, end, &change.update_id)
                 if change.update_id < 1:
@@ -343,9 +343,9 @@ cdef class Decoder(Decoded):
             if key == TRADE_TIME:
                 at = read_integer(at, end, &trade.time_ms)
             elif key == TRADE_SYMBOL:
-                at = read_string(at, symbol, symbol_size)
+                at = read_string(at, end, symbol, symbol_size)
             elif key == TRADE_SIDE:
-                at = read_string(at, &text, &text_size)
+                at = read_string(at, end, &text, &text_size)
                 if at == NULL:
                     return NULL
                 trade.is_buy = equals(text, text_size, b"Buy", 3)
@@ -358,12 +358,12 @@ cdef class Decoder(Decoded):
             elif key == TRADE_PRICE:
                 at = read_decimal(at, &trade.price, &trade.price_scale)
             elif key == TRADE_DIRECTION:
-                at = read_string(at, &text, &text_size)
+                at = read_string(at, end, &text, &text_size)
                 if at == NULL:
                     return NULL
                 trade.tick_direction = _tick_direction(text, text_size)
             elif key == TRADE_ID:
-                at = read_string(at, &text, &text_size)
+                at = read_string(at, end, &text, &text_size)
                 if at == NULL or text_size < 1 or text_size > TRADE_ID_BYTES_MAX:
                     return NULL
                 memcpy(trade.trade_id, text, text_size)

@@ -20,7 +20,30 @@ static inline void scan_sixteen(const char *text, uint32_t *quotes, uint32_t *po
     *digits = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values));
 }
 
+/* The characters that end a plain string or do not belong into one: quote, backslash, "}", and all that is not printable ASCII. */
+static inline uint32_t scan_not_plain(const char *text)
+{
+    const __m128i characters = _mm_loadu_si128((const __m128i *)text);
+    __m128i found = _mm_cmplt_epi8(characters, _mm_set1_epi8(' ')); /* signed: also everything above ASCII */
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(characters, _mm_set1_epi8('"')));
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(characters, _mm_set1_epi8('\\')));
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(characters, _mm_set1_epi8('}')));
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(characters, _mm_set1_epi8(0x7F)));
+    return (uint32_t)_mm_movemask_epi8(found);
+}
+
 #else
+
+static inline uint32_t scan_not_plain(const char *text)
+{
+    uint32_t found = 0;
+    for (int index = 0; index < 16; index++) {
+        const unsigned char character = (unsigned char)text[index];
+        const int plain = character >= ' ' && character < 0x7F && character != '"' && character != '\\' && character != '}';
+        found |= (uint32_t)!plain << index;
+    }
+    return found;
+}
 
 static inline void scan_sixteen(const char *text, uint32_t *quotes, uint32_t *points, uint32_t *digits)
 {

@@ -14,6 +14,7 @@ cdef extern from *:
 
 cdef extern from "scan.h":
     void scan_sixteen(const char* text, uint32_t* quotes, uint32_t* points, uint32_t* digits) nogil
+    uint32_t scan_not_plain(const char* text) nogil
 
 
 cdef enum:
@@ -38,7 +39,7 @@ cdef const char* read_any_pair(
     const char* at, int64_t* price, int* price_scale, int64_t* size, int* size_scale
 ) noexcept nogil
 cdef const char* skip_scalar(const char* at, const char* end) noexcept nogil
-cdef const char* read_any_key(const char* at, bint first, const Key* keys, int count, int* bit) noexcept nogil
+cdef const char* read_any_key(const char* at, const char* end, bint first, const Key* keys, int count, int* bit) noexcept nogil
 
 
 cdef inline uint64_t read_word(const char* at) noexcept nogil:
@@ -74,12 +75,21 @@ cdef inline const char* after(const char* at, char expected) noexcept nogil:
     return at + 1
 
 
-cdef inline const char* read_string(const char* at, const char** text, Py_ssize_t* size) noexcept nogil:
+cdef inline const char* read_string(
+    const char* at, const char* end, const char** text, Py_ssize_t* size
+) noexcept nogil:
     """A string of printable ASCII without escapes or "}"; at stands before the opening quote."""
+    cdef uint32_t stops
     at = after(at, c'"')
     if at == NULL:
         return NULL
     text[0] = at
+    while end - at >= 16:
+        stops = scan_not_plain(at)
+        if stops:
+            at += trailing_zeros(stops)
+            break
+        at += 16
     while PLAIN[<uint8_t>at[0]]:
         at += 1
     if at[0] != c'"':
@@ -233,6 +243,9 @@ cdef inline const char* read_key(
         int index = likely[0]
         uint64_t word
 
+    if at[0] == c"}":
+        bit[0] = KEY_END
+        return at + 1
     if end - at > 8 and (first or at[0] == c","):
         at += not first
         word = read_word(at)
@@ -241,8 +254,8 @@ cdef inline const char* read_key(
             while index < count and word & keys[index].mask != keys[index].word:
                 index += 1
             if index == count:
-                return read_any_key(at - (not first), first, keys, count, bit)
+                return read_any_key(at - (not first), end, first, keys, count, bit)
         bit[0] = keys[index].bit
         likely[0] = index + 1 if index + 1 < count else 0
         return at + keys[index].size
-    return read_any_key(at, first, keys, count, bit)
+    return read_any_key(at, end, first, keys, count, bit)

@@ -49,7 +49,7 @@ cdef const char* skip_scalar(const char* at, const char* end) noexcept nogil:
 
     at = skip_space(at)
     if at[0] == c'"':
-        return read_string(at, &text, &size)
+        return read_string(at, end, &text, &size)
     if c"0" <= at[0] <= c"9":
         return read_integer(at, end, &integer)
     if at[0] == c"n":
@@ -59,7 +59,7 @@ cdef const char* skip_scalar(const char* at, const char* end) noexcept nogil:
     return read_boolean(at, &boolean)
 
 
-cdef const char* read_any_key(const char* at, bint first, const Key* keys, int count, int* bit) noexcept nogil:
+cdef const char* read_any_key(const char* at, const char* end, bint first, const Key* keys, int count, int* bit) noexcept nogil:
     """The same, with white space and unknown keys."""
     cdef:
         const char* name
@@ -74,7 +74,7 @@ cdef const char* read_any_key(const char* at, bint first, const Key* keys, int c
         if at[0] != c",":
             return NULL
         at += 1
-    at = read_string(at, &name, &size)
+    at = read_string(at, end, &name, &size)
     if at == NULL:
         return NULL
     bit[0] = KEY_UNKNOWN
