@@ -226,9 +226,7 @@ cdef class TradeTable(MarketTable):
 
 
 cdef class SnapshotClock:
-    def __init__(self):
-        self.last_ns = 0
-        self.changes = 0
+    pass
 
 
 cdef class Columns(Listener):

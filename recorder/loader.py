@@ -1,14 +1,12 @@
 """Spool to ClickHouse, each record once. docs/storage.md says how; `run` is the process."""
 
-import ctypes
-import logging
 import os
 import signal
 import sys
 import tempfile
 import threading
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +38,6 @@ POLL_S: Final = 0.02
 STATUS_MS: Final = 1_000
 NS_PER_MS: Final = 1_000_000
 OOM_SCORE: Final = "500"
-PR_SET_PDEATHSIG: Final = 1
 
 
 class Loader:
@@ -208,23 +205,12 @@ class LoaderConfig:
     database: str = ""
     sql_port: int = 0
 
-    @classmethod
-    def from_json(cls, text: str) -> "LoaderConfig":
-        """Read what `to_json` wrote."""
-        values = orjson.loads(text)
-        return cls(**{**values, "data": Path(values["data"])})
-
-    def to_json(self) -> str:
-        """Write it for a command line."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return orjson.dumps({**values, "data": str(self.data)}).decode()
-
 
 def run(config: LoaderConfig) -> int:
     """Load until SIGTERM (or SIGINT), then what the spool still holds; returns the exit code.
 
     0: everything loaded. 1: the database failed for good, or the configuration cannot be; the last line of
-    stderr says why. For a process of its own: sets TMPDIR, signal handlers, and that it ends with its parent.
+    stderr says why. For a process of its own: sets TMPDIR, signal handlers and the score for being killed.
     """
     stop = threading.Event()
     _become_a_process(config, stop)
@@ -269,14 +255,10 @@ def _write_status(path: Path, status: dict[str, Any]) -> None:
 def _become_a_process(config: LoaderConfig, stop: threading.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with suppress(OSError, AttributeError):  # elsewhere than on Linux the supervisor's signals must do
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    with suppress(
+        OSError
+    ):  # not on Linux, or not permitted: then capture is as likely to be chosen as this process
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     scratch = config.data / "clickhouse" / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    sys.exit(run(LoaderConfig.from_json(sys.argv[1])))

@@ -12,12 +12,12 @@ __all__ = ["verify"]
 
 def verify(folder: Folder, as_json: AsJson = False) -> None:
     """Hold the tables of a recording against its spool: every row there, once, and every book equal."""
-    from recorder.clickhouse import open_embedded  # the database engine takes a second to load
+    from recorder.query import open_for_reading  # the database engine takes a second to load
     from recorder.verify import verify as compare
 
     place = DataFolder(folder).existing()
     output = Output(as_json=as_json)
-    with open_embedded(place.database) as database:
+    with open_for_reading(place.path) as database:
         report = compare(place.spool, database, place.recorder())
     output.say(report.text())
     output.result(report.to_dict())

@@ -14,7 +14,7 @@ import pytest
 from engine.errors import UsageError
 from ext.journal import RecordKind
 from recorder.clickhouse import DatabaseError, FolderError, open_embedded
-from recorder.loader import Loader, LoaderConfig
+from recorder.loader import Loader
 from recorder.query import open_for_reading
 from recorder.sql import TABLES, columns
 from recorder.verify import book_at, verify
@@ -23,6 +23,12 @@ from tests.support.databases import embedded
 from tests.support.market import START_NS, S, SpoolMaker, book_frame, make_market, ticker_frame, trade_frame
 
 PROCESS_TIMEOUT_S = 60
+RUN_LOADER = """
+import sys
+from pathlib import Path
+from recorder.loader import LoaderConfig, run
+sys.exit(run(LoaderConfig(Path(sys.argv[1]), "r1")))
+"""
 
 
 def _load(folder: Path) -> None:
@@ -295,9 +301,8 @@ def _await_status(data: Path, process: subprocess.Popen[bytes], **wanted: object
 def test_process_answers_sql_drains_and_ends(tmp_path: Path) -> None:
     maker = SpoolMaker(tmp_path / "spool")
     make_market(maker, 40)
-    config = LoaderConfig(tmp_path, "r1")
     with subprocess.Popen(
-        [sys.executable, "-m", "recorder.loader", config.to_json()], stderr=subprocess.PIPE
+        [sys.executable, "-c", RUN_LOADER, str(tmp_path)], stderr=subprocess.PIPE
     ) as process:
         try:
             position = maker.frame(trade_frame("AAAUSDT", [("live", "Buy", "10.3", "1")]))
