@@ -1,6 +1,6 @@
 """Runs a spool through dispatchers: frames by compiled code, decisions by the table that ran live."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,20 +130,14 @@ class Playback:
             if self._on_rest is not None:
                 self._on_rest(payload, record.recv_ns, record.position)
             return
-        if kind == RecordKind.LOST and payload["topics"] is None:
+        if "category" not in payload:  # a loss that concerns all of them
             for dispatcher in self.dispatchers.values():
                 decisions.obey(dispatcher, kind, payload, record.recv_ns, record.position)
             return
+        dispatcher = self._dispatcher(payload["category"])
         if kind == RecordKind.CONNECTED:
-            self._routes[payload["connection"]] = (self._dispatcher(payload["category"]), payload["leg"])
-        route = self._routes.get(payload.get("connection", record.connection))
-        if route is None and "category" in payload:
-            route = (self._dispatcher(payload["category"]), payload.get("leg", 0))
-        if route is None:
-            self._event(record, "unrouted", f"{kind.name} of connection {record.connection}")
-            return
-        dispatcher, leg = route
-        decisions.obey(dispatcher, kind, {"leg": leg, **payload}, record.recv_ns, record.position)
+            self._routes[payload["connection"]] = (dispatcher, payload["leg"])
+        decisions.obey(dispatcher, kind, payload, record.recv_ns, record.position)
         if kind == RecordKind.REQUESTED and payload["op"] == "desire":
             self._topics[dispatcher.category].update(payload["topics"])
         elif kind == RecordKind.REQUESTED and payload["op"] == "remove":
@@ -157,12 +151,17 @@ class Playback:
                 self._lose_all(record, payload["previous_recv_ns"])
         for connection in payload["connections"]:
             dispatcher = self._dispatcher(connection["category"])
-            leg = connection["leg"]
-            self._routes[connection["connection"]] = (dispatcher, leg)
-            known = self._topics[dispatcher.category]
-            fresh = [topic for topic in connection.get("topics", ()) if topic not in known]
-            dispatcher.desired(fresh, record.recv_ns, leg, record.position)
-            known.update(fresh)
+            self._routes[connection["connection"]] = (dispatcher, connection["leg"])
+            self._restate(dispatcher, connection.get("topics", ()), record, connection["leg"])
+        for category, topics in payload["topics"].items():
+            self._restate(self._dispatcher(category), topics, record, 0)
+
+    def _restate(self, dispatcher: Dispatcher, topics: Iterable[str], record: Record, leg: int) -> None:
+        """What a segment says is wanted; news only to a reader that did not read the segments before."""
+        known = self._topics[dispatcher.category]
+        fresh = [topic for topic in topics if topic not in known]
+        dispatcher.desired(fresh, record.recv_ns, leg, record.position)
+        known.update(fresh)
 
     def _lose_all(self, record: Record, start_ns: int) -> None:
         for dispatcher in self.dispatchers.values():

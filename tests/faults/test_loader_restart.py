@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from ext.journal import RecordKind
 from recorder import batches
 from recorder.clickhouse import Database
 from recorder.loader import Loader
@@ -19,7 +18,7 @@ BATCH_RECORDS = 40
 def _make_spool(folder: Path, messages: int = 24) -> None:
     maker = SpoolMaker(folder)
     make_market(maker, messages)
-    maker.record(RecordKind.DISCONNECTED, {"connection": 1, "leg": 0, "cause": "eof", "detail": ""})
+    maker.disconnect("eof")
     maker.close()
 
 

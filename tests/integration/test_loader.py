@@ -148,7 +148,7 @@ def test_disconnect_leaves_open_gaps(tmp_path: Path) -> None:
     maker = SpoolMaker(tmp_path / "spool")
     maker.connect("orderbook.50.AUSDT")
     maker.frame(book_frame("AUSDT", "snapshot", 5, [("10.1", "1")], [("10.3", "4")]))
-    maker.record(RecordKind.DISCONNECTED, {"connection": 1, "leg": 0, "cause": "eof", "detail": "gone"})
+    maker.disconnect("eof", "gone")
     maker.close()
     _load(tmp_path)
     with embedded(tmp_path / "clickhouse") as database:

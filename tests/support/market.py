@@ -120,6 +120,11 @@ class SpoolMaker:
             "topics": {"linear": self.topics},
         }
 
+    def disconnect(self, cause: str, detail: str = "") -> None:
+        """Lose the connection."""
+        common = {"connection": 1, "category": "linear", "leg": 0}
+        self.record(RecordKind.DISCONNECTED, {**common, "cause": cause, "detail": detail})
+
     def record(self, kind: RecordKind, payload: dict[str, Any]) -> int:
         """Append a decision; returns its position."""
         position = self.spool.journal.append_record(kind, orjson.dumps(payload), 1, self.now_ns, self.now_ns)
@@ -129,7 +134,7 @@ class SpoolMaker:
     def connect(self, *topics: str) -> None:
         """Open the connection and subscribe."""
         self.topics = list(topics)
-        common = {"connection": 1, "leg": 0, "topics": self.topics}
+        common = {"connection": 1, "category": "linear", "leg": 0, "topics": self.topics}
         self.record(RecordKind.CONNECTED, self.connection)
         self.record(RecordKind.REQUESTED, {**common, "op": "desire"})
         self.record(RecordKind.CONFIRMED, {**common, "op": "subscribe"})

@@ -179,7 +179,9 @@ def test_open_gaps_are_gaps(dispatcher: Dispatcher, notes: Notes) -> None:
     assert {gap.category for gap in gaps.values()} == {"linear"}
 
 
-def test_a_connection_ended_on_purpose_leaves_no_live_book_and_no_gap(dispatcher: Dispatcher, notes: Notes) -> None:
+def test_a_connection_ended_on_purpose_leaves_no_live_book_and_no_gap(
+    dispatcher: Dispatcher, notes: Notes
+) -> None:
     dispatcher.ended(0, 500)
     book = dispatcher.book("BTCUSDT", 50)
     assert book is not None
