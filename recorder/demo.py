@@ -79,8 +79,8 @@ async def _all_captured(simulator: "_Simulator", supervisor: Supervisor) -> None
     """Wait until the simulator has sent its last message and capture has counted as many frames."""
     await simulator.line()
     async with asyncio.timeout(SETTLE_TIMEOUT_S):
-        while supervisor.status().capture.get("frames", 0) < await simulator.frames():
-            await asyncio.sleep(POLL_S)  # noqa: ASYNC110  # both counts are of other processes
+        while supervisor.status().capture.get("frames", 0) < await simulator.frames():  # noqa: ASYNC110 (polls another process)
+            await asyncio.sleep(POLL_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,17 +49,18 @@ class Simulation:
 
     def wait_done(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         """Wait until it has sent all of its data."""
-        return read_line(self.process, timeout_s)
+        answer: dict[str, Any] = json.loads(read_line(self.process, timeout_s))
+        return answer
 
 
-def read_line(process: subprocess.Popen[str], timeout_s: float) -> dict[str, Any]:
+def read_line(process: subprocess.Popen[str], timeout_s: float = TIMEOUT_S) -> str:
+    """Return the next line that a process prints."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], timeout_s)
     assert ready, f"no line within {timeout_s} s from {process.args!r}"
     line = process.stdout.readline()
     assert line, f"{process.args!r} ended: {process.poll()}"
-    message: dict[str, Any] = json.loads(line)
-    return message
+    return line
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def simulation(*options: str) -> Iterator[Simulation]:
     command = [sys.executable, "-m", "simulator", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
-            ready = read_line(process, TIMEOUT_S)
+            ready = json.loads(read_line(process))
             yield Simulation(process, ready["ws"], ready["rest"])
         finally:
             process.terminate()
