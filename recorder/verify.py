@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from ext.book import BookState, OrderBook
+from ext.book import OrderBook
 from ext.listener import Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
 from recorder.clickhouse import Database
 from recorder.playback import Playback
@@ -109,12 +109,18 @@ class VerifyReport:
 
 
 class _Census(Listener):
-    """Counts what there must be a row for, by (table, category, symbol, detail)."""
+    """Counts what there must be a row for, by (table, category, symbol, detail), and knows the books.
+
+    `books` holds each book with the update id of the last message that was good: a book that has it still is
+    as it was then, whether the recording goes on or ended on purpose.
+    """
 
     def __init__(self) -> None:
         self.rows: Counter[tuple[str, str, str, str]] = Counter()
+        self.books: dict[tuple[str, str, int], tuple[OrderBook, int]] = {}
 
     def on_book(self, book: OrderBook) -> None:
+        self.books[book.category, book.symbol, book.depth] = (book, book.update_id)
         if book.depth == 1:
             table = "bbo"
         else:
@@ -186,9 +192,8 @@ def verify(spool: Path, database: Database, recorder: str) -> VerifyReport:
         _check_rows(database, recorder, position, census.rows),
         [
             _check_book(database, recorder, position, book)
-            for dispatcher in playback.dispatchers.values()
-            for book in dispatcher.books()
-            if book.state == BookState.LIVE
+            for book, update_id in census.books.values()
+            if book.update_id == update_id
         ],
         {category: dispatcher.counters for category, dispatcher in playback.dispatchers.items()},
         [
