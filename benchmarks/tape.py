@@ -55,7 +55,7 @@ class Tape:
         self.step_ns = stream.INTERVAL_MS[DEPTH] * NS_PER_MS // len(topics)
         self.uncommitted = 0
         connection = {"connection": CONNECTION, "category": stream.CATEGORY, "leg": 0, "url": "benchmark"}
-        subscription = {"connection": CONNECTION, "op": "subscribe", "topics": topics}
+        subscription = connection | {"op": "subscribe", "topics": topics}
         spool.describe = lambda: {"connections": [connection], "topics": {stream.CATEGORY: topics}}
         self.decide(RecordKind.CONNECTED, connection)
         self.decide(RecordKind.REQUESTED, subscription)
