@@ -30,7 +30,13 @@ def enabled(name: str) -> bool:
 
 
 def compile_flags() -> tuple[list[str], list[str]]:
-    compile_args = ["-std=c11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+    compile_args = [
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+        "-Wno-missing-field-initializers",
+    ]
     link_args: list[str] = []
     if enabled("TAPEHEAD_DEBUG"):
         compile_args += ["-O0", "-g", "-DCYTHON_TRACE=1"]

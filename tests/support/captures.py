@@ -1,4 +1,4 @@
-"""Real captures, which are not part of the project: found beside the checkout or through TAPEHEAD_CAPTURES."""
+"""Real captures, which are no part of the project: found beside the checkout or by TAPEHEAD_CAPTURES."""
 
 import os
 from pathlib import Path
