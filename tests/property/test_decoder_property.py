@@ -33,12 +33,19 @@ UPDATE_ID_MAX = 2**62
 class Driver:
     """Feeds messages that fit the books as they stand, so that most of them are applied."""
 
-    def __init__(self, random: Random, topics: tuple[str, ...] = TOPICS, again: float = 0.0) -> None:
+    def __init__(
+        self,
+        random: Random,
+        topics: tuple[str, ...] = TOPICS,
+        again: float = 0.0,
+        category: str = "linear",
+    ) -> None:
         self.random = random
+        self.category = category
         self.again = again
         self.topics = topics
         self.outcomes: Counter[str] = Counter()
-        self.pair = Pair.make()
+        self.pair = Pair.make(category)
 
     def feed_book(self, spelling: Spelling, oddity: float = 0.0, damaged: bool = False) -> None:
         topic = self.random.choice(self.topics)
@@ -46,7 +53,7 @@ class Driver:
         if self.pair.dispatcher.counters["frames"] >= FRAMES_PER_PAIR or (
             entry is not None and entry.update_id > UPDATE_ID_MAX
         ):
-            self.pair, entry = Pair.make(), None
+            self.pair, entry = Pair.make(self.category), None
         is_live = entry is not None and entry.state == LIVE
         if entry is not None and not is_live and oddity + damaged:
             # A base to stand on again: without it nothing after a refusal would be applied.
@@ -91,9 +98,10 @@ def test_every_spelling_of_trades_is_read_alike(random: Random, spelling: Spelli
     assert driver.outcomes["TradeMessage"] + driver.outcomes["beyond a double"] == 3
 
 
-def test_books_over_long_runs(random: Random) -> None:
-    driver = Driver(random, again=0.1)
-    for _ in range(3_000):
+@pytest.mark.parametrize("category", ["linear", "option", "spread"])
+def test_books_over_long_runs(random: Random, category: str) -> None:
+    driver = Driver(random, again=0.1, category=category)
+    for _ in range(2_500):
         driver.feed_book(random.choice(SPELLINGS))
     assert driver.outcomes["Refused"] == driver.outcomes["Other"] == 0
     assert driver.outcomes["applied"] > 2_000

@@ -136,8 +136,9 @@ class SlowDispatcher:
         except TooManyDigitsError:
             self.lose(message.topic, "integrity")
             return False
+        is_crossed = book.is_crossed and self.category not in ("option", "spread")
         is_negative = book.has_negative_price and self.category != "spread"
-        if book.is_crossed or book.is_too_deep or is_negative:
+        if is_crossed or book.is_too_deep or is_negative:
             self.lose(message.topic, "integrity")
             return False
         entry.state = LIVE

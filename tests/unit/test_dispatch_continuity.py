@@ -276,11 +276,28 @@ def test_empty_and_one_sided_books_are_legal(live: Line) -> None:
     assert live.book().best_bid is None
 
 
-def test_negative_prices_are_legal_for_spreads_only() -> None:
-    for category, state in (("spread", BookState.LIVE), ("linear", BookState.STALE)):
+CROSSED = book_frame("snapshot", 10, [("101", "1")], [("100", "1")])
+LOCKED = book_frame("snapshot", 10, [("100", "1")], [("100", "1")])
+NEGATIVE = book_frame("snapshot", 10, [("-2", "1")], [("-1", "1")])
+TOO_DEEP = book_frame("snapshot", 10, [(str(price), "1") for price in range(1, 52)], [])
+
+
+@pytest.mark.parametrize(
+    ("category", "impossible"),
+    [
+        ("spot", [CROSSED, LOCKED, NEGATIVE, TOO_DEEP]),
+        ("linear", [CROSSED, LOCKED, NEGATIVE, TOO_DEEP]),
+        ("inverse", [CROSSED, LOCKED, NEGATIVE, TOO_DEEP]),
+        ("option", [NEGATIVE, TOO_DEEP]),
+        ("spread", [TOO_DEEP]),
+    ],
+)
+def test_what_is_impossible_depends_on_the_category(category: str, impossible: list[bytes]) -> None:
+    for frame in (CROSSED, LOCKED, NEGATIVE, TOO_DEEP):
         line = Line(category=category)
-        line.feed(book_frame("snapshot", 10, [("-2", "1")], [("-1", "1")]))
-        assert line.book().state == state
+        line.feed(frame)
+        expected = BookState.STALE if frame in impossible else BookState.LIVE
+        assert line.book().state == expected, frame
 
 
 def test_level_one_repeat_is_counted_and_not_called(top: Line) -> None:

@@ -292,6 +292,16 @@ def test_a_dispatcher_works_on_after_an_error_in_its_arguments() -> None:
     assert len(notes.books) == 1
 
 
+def test_a_gap_opens_and_closes_before_what_follows_it() -> None:
+    notes = Notes()
+    dispatcher = Dispatcher("linear", notes)
+    for frame in (SNAPSHOT, delta(13), SNAPSHOT, book_frame("snapshot", 50, [], [])):
+        dispatcher.feed(frame, 1)
+    calls = [name for name in notes.calls if name != "on_bbo"]
+    assert calls == ["on_book", "on_gap", "on_gap", "on_book", "on_gap", "on_gap", "on_book"]
+    assert [gap.is_closed for gap in notes.gaps] == [False, True, False, True]
+
+
 def test_what_is_copied_stays() -> None:
     class Keeping(Listener):
         def __init__(self) -> None:
