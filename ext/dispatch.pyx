@@ -191,6 +191,7 @@ cdef class Dispatcher:
         if book.state == BookState.LIVE:
             if change.update_id == book.update_id and book.depth == 1 and self._is_repeat(book, change):
                 self._counts.repeats += 1
+                topic.last_recv_ns = self._recv_ns
                 return 0
             if change.update_id == 1:
                 hole = "restart"
@@ -206,7 +207,7 @@ cdef class Dispatcher:
         if hole is not None:
             if not detail:
                 detail = f"u went from {book.update_id} to {change.update_id}"
-            self._open_gap(topic, hole, _FAULTS[hole], book.recv_ns, detail, missing)
+            self._open_gap(topic, hole, _FAULTS[hole], topic.last_recv_ns, detail, missing)
             self._close_gap(topic)
         return self._apply(topic)
 
@@ -234,6 +235,7 @@ cdef class Dispatcher:
         if change.update_id == book.update_id:
             if book.fit(change) != FIT_OVERFLOW and book.contains(change):
                 self._counts.duplicates += 1
+                topic.last_recv_ns = self._recv_ns
                 return 0
             return self._break(topic, "sequence", f"u={change.update_id} came twice with different content")
         detail = f"u went from {book.update_id} to {change.update_id}"
@@ -242,7 +244,7 @@ cdef class Dispatcher:
         if topic.is_strict:
             return self._break(topic, "sequence", detail, change.update_id - book.update_id - 1)
         self._open_gap(
-            topic, "sequence", "venue", book.recv_ns, detail, change.update_id - book.update_id - 1
+            topic, "sequence", "venue", topic.last_recv_ns, detail, change.update_id - book.update_id - 1
         )
         self._close_gap(topic)
         return self._apply(topic)
@@ -283,14 +285,14 @@ cdef class Dispatcher:
         cdef OrderBook book = topic.book
         book.change = self._decoder.change
         self._calls.book(book)
-        if topic.is_new_bbo() or book.depth == 1:
+        if topic.is_new_bbo():
             self._calls.bbo(book)
         return 0
 
     cdef int _break(self, Topic topic, str cause, str detail, int64_t missing=-1) except -1:
         """The book cannot be trusted from here on: STALE, a gap, and a call for a new snapshot."""
         cdef OrderBook book = topic.book
-        cdef int64_t start_ns = book.recv_ns if book.state == BookState.LIVE else self._recv_ns
+        cdef int64_t start_ns = topic.last_recv_ns if book.state == BookState.LIVE else self._recv_ns
         self._forget(topic)
         self._open_gap(topic, cause, _FAULTS[cause], start_ns, detail, missing)
         if self._control is not None:

@@ -171,7 +171,7 @@ cdef class Listener:
         """A LIVE book changed. `book.change` holds the message's own levels."""
 
     cpdef object on_bbo(self, OrderBook book):
-        """The best bid or ask (price or size) changed; at depth 1 each message that is not a repeat."""
+        """The best bid or ask (price or size) changed, or the book became LIVE."""
 
     cpdef object on_trade(self, Trade trade):
         """One public trade, in message order."""

@@ -280,7 +280,6 @@ def test_bbo_is_called_when_a_best_level_changes(dispatcher: Dispatcher, notes: 
     assert notes.calls == ["on_book", "on_bbo", "on_book", "on_book", "on_bbo", "on_book", "on_bbo"]
 
 
-@pytest.mark.xfail(strict=True, reason="on_bbo is called for each message of level 1 that is no repeat")
 def test_bbo_of_level_one_is_called_when_it_changes(dispatcher: Dispatcher, notes: Notes) -> None:
     for update_id, size in ((10, "1"), (11, "1.0"), (12, "2")):
         dispatcher.feed(book_frame("snapshot", update_id, [("100", size)], [], depth=1), RECV_NS)

@@ -195,3 +195,16 @@ def test_a_connection_ended_on_purpose_leaves_no_live_book_and_no_gap(
         ("not_running", 450, 700),
     ]
     assert book.state == BookState.LIVE
+
+
+def test_a_gap_after_level_one_repeats_starts_at_the_last_of_them(notes: Notes) -> None:
+    dispatcher = Dispatcher("linear", notes)
+    top = book_frame("snapshot", 10, [("100", "1")], [("101", "1")], depth=1)
+    for recv_ns in (100, 200, 300):
+        dispatcher.feed(top, recv_ns)
+    dispatcher.feed(book_frame("snapshot", 9, [("100", "2")], [("101", "1")], depth=1), 400)
+    assert dispatcher.counters["repeats"] == 2
+    assert [(gap.cause, gap.start_ns, gap.end_ns) for gap in notes.gaps] == [
+        ("sequence", 300, 0),
+        ("sequence", 300, 400),
+    ]
