@@ -26,7 +26,13 @@ Result = TypeVar("Result")
 
 ALSO: Final = {"trades": True, "tickers": True, "kline": ["1"]}
 MARKETS: Final[tuple[dict[str, Any], ...]] = (
-    {"category": "linear", "symbols": ["BTCUSDT", "ETHUSDT"], "book": [1, 50, 200, 1000], **ALSO},
+    {
+        "category": "linear",
+        "symbols": ["BTCUSDT", "ETHUSDT"],
+        "book": [1, 50, 200, 1000],
+        "liquidations": True,
+        **ALSO,
+    },
     {"category": "spot", "symbols": ["BTCUSDT", "ETHUSDT"], "book": [50, 200], **ALSO},
 )
 SETTLE_TIMEOUT_S: Final = 60.0

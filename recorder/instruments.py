@@ -1,27 +1,39 @@
-"""Rows of the `instrument` table from the venue's instruments-info answers."""
+"""What REST records say of instruments: scales for a dispatcher, rows of the `instrument` table."""
 
 from typing import Any
 
 import orjson
 
+from engine.bybit.instruments import parse
 from ext.columns import Columns
+from ext.dispatch import Dispatcher
 
-__all__ = ["append_instruments"]
+__all__ = ["append_instruments", "set_scales"]
 
 PATH = "instruments-info"
 
 
 def append_instruments(columns: Columns, payload: dict[str, Any], recv_ns: int, position: int) -> None:
     """Append a row for each instrument of a REST record; records of other requests append nothing."""
+    for instrument in _listed(payload):
+        row = _row(payload["category"], instrument)
+        columns.append("instrument", row | {"valid_from": recv_ns, "position": position})
+
+
+def set_scales(dispatcher: Dispatcher, payload: dict[str, Any]) -> None:
+    """Let books begin with the decimals of their instruments, as live. Raises AnswerError."""
+    for raw in _listed(payload):
+        instrument = parse(payload["category"], raw)
+        dispatcher.scales(instrument.symbol, instrument.price_scale, instrument.size_scale)
+
+
+def _listed(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the instruments of a REST record; none where it was another request."""
     if PATH not in payload["path"]:
-        return
+        return []
     body = orjson.loads(payload["body"]) if isinstance(payload["body"], str) else payload["body"]
-    result = body.get("result", body)
-    category = payload.get("category") or result.get("category", "")
-    for instrument in result.get("list", ()):
-        columns.append(
-            "instrument", _row(category, instrument) | {"valid_from": recv_ns, "position": position}
-        )
+    found: list[dict[str, Any]] = body["result"]["list"]
+    return found
 
 
 def _row(category: str, instrument: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 import os
 import signal
-import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any, Final
 import orjson
 
 from engine.clock import Clock, SystemClock
-from engine.errors import TapeheadError
 from ext.columns import Columns
 from recorder.batches import Batch, Intent
 from recorder.clickhouse import Database, open_database
@@ -21,7 +20,6 @@ from recorder.inserter import Inserter
 from recorder.instruments import append_instruments
 from recorder.playback import Playback
 from recorder.query import QueryServer
-from recorder.segments import SpoolError
 from recorder.sql import schema
 
 __all__ = ["INTENT_FILE", "STATUS_FILE", "Loader", "LoaderConfig", "run"]
@@ -206,29 +204,29 @@ class LoaderConfig:
     sql_port: int = 0
 
 
-def run(config: LoaderConfig) -> int:
-    """Load until SIGTERM (or SIGINT), then what the spool still holds; returns the exit code.
+def run(config: LoaderConfig, on_ready: Callable[[], None]) -> None:
+    """Load until SIGTERM (or SIGINT), then what the spool still holds.
 
-    0: everything loaded. 1: the database failed for good, or the configuration cannot be; the last line of
-    stderr says why. For a process of its own: sets TMPDIR, signal handlers and the score for being killed.
+    For a process of its own: sets TMPDIR, signal handlers and the score for being killed. ``on_ready`` is
+    called once the database is open and answers.
+
+    Raises:
+        TapeheadError: the database failed for good, or the configuration cannot be.
+        OSError: the port of the SQL endpoint is taken, a disk is full.
     """
     stop = threading.Event()
     _become_a_process(config, stop)
-    try:
-        with ExitStack() as stack:
-            database = open_database(config.database or config.data / "clickhouse")
-            stack.callback(database.close)
-            database.create_schema()
-            if database.is_embedded:
-                server = QueryServer(database, config.data, config.sql_port).start()
-                stack.callback(server.close)
-            loader = Loader(config.data / "spool", database, config.recorder, config.data, stop=stop)
-            stack.callback(loader.close)
-            _load(loader, stop, config.data / STATUS_FILE)
-    except (TapeheadError, SpoolError, OSError) as error:
-        sys.stderr.write(f"loader: {error}\n")
-        return 1
-    return 0
+    with ExitStack() as stack:
+        database = open_database(config.database or config.data / "clickhouse")
+        stack.callback(database.close)
+        database.create_schema()
+        if database.is_embedded:
+            server = QueryServer(database, config.data, config.sql_port).start()
+            stack.callback(server.close)
+        loader = Loader(config.data / "spool", database, config.recorder, config.data, stop=stop)
+        stack.callback(loader.close)
+        on_ready()
+        _load(loader, stop, config.data / STATUS_FILE)
 
 
 def _load(loader: Loader, stop: threading.Event, status: Path) -> None:
@@ -255,9 +253,7 @@ def _write_status(path: Path, status: dict[str, Any]) -> None:
 def _become_a_process(config: LoaderConfig, stop: threading.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with suppress(
-        OSError
-    ):  # not on Linux, or not permitted: then capture is as likely to be chosen as this process
+    with suppress(OSError):  # not on Linux, or not permitted: then capture is as likely to be chosen
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     scratch = config.data / "clickhouse" / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)

@@ -65,8 +65,8 @@ def _capture(config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int:
 def _load(config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int:
     from recorder import loader
 
-    tell({"ready": True})
-    return loader.run(loader.LoaderConfig(config.data, config.recorder))
+    loader.run(loader.LoaderConfig(config.data, config.recorder), lambda: tell({"ready": True}))
+    return ExitCode.OK
 
 
 RUNS: Final[dict[str, Run]] = {"capture": _capture, "loader": _load}

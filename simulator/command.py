@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 
 from simulator.clock import system_clock
-from simulator.errors import SimulatorError
+from simulator.errors import PortTakenError, SimulatorError
 from simulator.generated import Generated
 from simulator.hub import Hub
 from simulator.instruments import CATEGORIES, listings
@@ -129,5 +129,5 @@ def main(arguments: list[str] | None = None) -> int:
         uvloop.run(run(given))
     except SimulatorError as error:
         sys.stderr.write(f"simulator: {error}\n")
-        return 2
+        return 3 if isinstance(error, PortTakenError) else 2
     return 0

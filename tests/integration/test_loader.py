@@ -27,7 +27,7 @@ RUN_LOADER = """
 import sys
 from pathlib import Path
 from recorder.loader import LoaderConfig, run
-sys.exit(run(LoaderConfig(Path(sys.argv[1]), "r1")))
+run(LoaderConfig(Path(sys.argv[1]), "r1"), lambda: None)
 """
 
 

@@ -87,7 +87,7 @@ def test_a_taken_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert exit_code("--port", str(port)) == 2
+        assert exit_code("--port", str(port)) == 3
     told = f"simulator: port {port} is taken; name another with --port, or 0 for any free one\n"
     assert capsys.readouterr() == ("", told)
 
