@@ -70,4 +70,8 @@ def extensions() -> list[Extension]:
 
 refuse_free_threading()
 directives = dict(DIRECTIVES, linetrace=enabled("TAPEHEAD_DEBUG"))
-setup(ext_modules=cythonize(extensions(), compiler_directives=directives))
+jobs = os.cpu_count() or 1
+setup(
+    ext_modules=cythonize(extensions(), compiler_directives=directives, nthreads=jobs),
+    options={"build_ext": {"parallel": jobs}},
+)
