@@ -110,7 +110,8 @@ async def _record(settings: RecordConfig, seconds: float | None, output: Output)
         "seconds": round(status.elapsed_s, 3),
         "frames": status.capture.get("frames", 0),
         "bytes": status.capture.get("bytes", 0),
-        "loaded_frames": status.loader.get("frames", 0),
+        "position": status.capture.get("position", 0),
+        "loaded_position": status.loader.get("position", 0),
         "not_recorded": status.capture.get("not_recorded", 0),
         "restarts": status.restarts,
     }
@@ -161,7 +162,7 @@ def summary(status: Status) -> str:
     parts = [
         f"{status.elapsed_s:,.0f} s",
         f"{capture.get('frames', 0):,} frames captured",
-        f"{loader.get('frames', 0):,} loaded",
+        f"loaded up to {loader.get('lag_ms', 0) / 1000:,.1f} s ago",
         f"{with_data} of {len(topics)} topics have data",
         f"{capture.get('gaps_open', 0)} gaps open",
     ]

@@ -91,7 +91,8 @@ def test_it_answers_sql_while_recording_and_after(running: Recording) -> None:
     assert refusal.returncode == ExitCode.USAGE
     assert "DROP" in json.loads(refusal.stdout)["error"]["message"]
     answer = running.stop()
-    assert answer["frames"] == answer["loaded_frames"] > 0
+    assert answer["frames"] > 0
+    assert answer["loaded_position"] >= answer["position"] > 0
     assert rows() > 0
     assert (
         tapehead("sql", "SELECT 1 AS one", "--format", "CSVWithNames", "--data", data).stdout == '"one"\n1\n'
