@@ -45,11 +45,14 @@ _REMEDIES = {
 }
 
 
-def from_os_error(error: OSError) -> MachineError | None:
-    """Return what the operating system refused as one clear message; None if it is not of that kind."""
+def from_os_error(error: OSError, folder: Path | None = None) -> MachineError | None:
+    """Return what the operating system refused as one clear message; None if it is not of that kind.
+
+    ``folder`` is where it happened if the error does not say.
+    """
     remedy = _REMEDIES.get(error.errno or 0)
     if remedy is None:
         return None
     reason = os.strerror(error.errno or 0)
-    where = f"{Path(os.fsdecode(error.filename))}: " if error.filename is not None else ""
-    return MachineError(f"{where}{reason}", remedy)
+    where = folder if error.filename is None else os.fsdecode(error.filename)
+    return MachineError(reason if where is None else f"{where}: {reason}", remedy)

@@ -45,11 +45,11 @@ def serve(name: str, run: Run) -> int:
     tell = _private_stdout()
     logging.basicConfig(format=f"tapehead {name}: %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("picows").setLevel(logging.WARNING)
+    config = RecordConfig.model_validate(handover["config"])
     try:
-        config = RecordConfig.model_validate(handover["config"])
         return run(config, tell, is_resumed=handover["resumed"])
     except Exception as error:  # noqa: BLE001 (the outermost frame of a process)
-        return _report(error, tell)
+        return _report(error, config, tell)
 
 
 # Each imports what it runs: the database engine has no place in capture's memory.
@@ -99,8 +99,8 @@ def _private_stdout() -> Tell:
     return tell
 
 
-def _report(error: Exception, tell: Tell) -> int:
-    known = from_os_error(error) if isinstance(error, OSError) else error
+def _report(error: Exception, config: RecordConfig, tell: Tell) -> int:
+    known = from_os_error(error, config.data) if isinstance(error, OSError) else error
     if isinstance(known, TapeheadError):
         tell({"error": known.problem, "remedy": known.remedy})
         return exit_code(known)

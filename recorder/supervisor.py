@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -33,6 +34,8 @@ ERRORS: Final[dict[int, type[TapeheadError]]] = {
     ExitCode.ENVIRONMENT: MachineError,
     ExitCode.INTERNAL: InternalError,
 }
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Child:
             if not self.ready.is_set():
                 raise self._error(code)
             self.restarts += 1
+            logger.warning("%s; it is started again", self._error(code).problem)
             if mono_ns() - started_ns > STEADY_S * NS_PER_S:
                 backoff.reset()
             await asyncio.sleep(backoff.next_s())
@@ -140,9 +144,7 @@ class Child:
 
     def _error(self, code: int) -> TapeheadError:
         kind = ERRORS.get(code, InternalError)
-        problem = self._told.get(
-            "error", f"the {self.name} process ended with exit code {code} before it was ready"
-        )
+        problem = self._told.get("error", f"the {self.name} process ended with exit code {code} unasked")
         return kind(problem, self._told.get("remedy", "see what it printed"))
 
 

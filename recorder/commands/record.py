@@ -157,6 +157,8 @@ class StatusLine:
 def summary(status: Status) -> str:
     """Return one line on a recording."""
     capture, loader = status.capture, status.loader
+    if not capture:
+        return f"{status.elapsed_s:,.0f} s, starting"
     topics = [topic for topics in capture.get("topics", {}).values() for topic in topics.values()]
     with_data = sum(topic["last_recv_ns"] > 0 for topic in topics)
     parts = [

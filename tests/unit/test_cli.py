@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recorder import cli
-from recorder.errors import ExitCode
+from recorder.errors import ExitCode, from_os_error
 from recorder.folder import DataFolder
 
 VERBS = ("demo", "record", "simulate", "sql", "verify", "gaps", "version")
@@ -121,6 +121,12 @@ def test_what_the_machine_refuses_is_said_plainly(
     assert code == ExitCode.ENVIRONMENT
     assert expected in message
     assert str(tmp_path) in message
+
+
+def test_a_full_disk_is_named_even_where_the_error_does_not() -> None:
+    known = from_os_error(OSError(errno.ENOSPC, "no space"), Path("data"))
+    assert str(known) == "data: No space left on device: make room, or choose another folder with --data"
+    assert from_os_error(OSError(errno.EBADF, "bad descriptor")) is None
 
 
 def test_our_own_fault_is_said_to_be_ours(
