@@ -3,6 +3,8 @@
 What is refused here is refused. Rules: docs/design.md, and the grammar of ``ext.fixed`` for numbers.
 """
 
+from reprlib import repr as brief
+
 import orjson
 
 from cpython.buffer cimport PyBUF_READ
@@ -108,7 +110,7 @@ cdef void _find_topic(Decoded decoded, const char* frame, Py_ssize_t size) noexc
 cdef int _take_envelope(Decoded decoded, dict message) except -1:
     kind = message.get("type")
     if kind != "snapshot" and kind != "delta":
-        raise _Refused(f'type must be "snapshot" or "delta", was {kind!r}')
+        raise _Refused(f'type must be "snapshot" or "delta", was {brief(kind)}')
     decoded.is_snapshot = kind == "snapshot"
     decoded.ts_ms = _integer(message, "ts", 0, None)
     return 0
@@ -121,7 +123,7 @@ cdef int _take_book(Decoded decoded, dict message, str symbol) except -1:
     if not isinstance(data, dict):
         raise _Refused(f"data must be an object, was {type(data).__name__}")
     if data.get("s") != symbol:
-        raise _Refused(f"data.s must be the topic's symbol {symbol!r}, was {data.get('s')!r}")
+        raise _Refused(f"data.s must be the topic's symbol {symbol!r}, was {brief(data.get('s'))}")
     change.clear()
     change.is_snapshot = decoded.is_snapshot
     change.ts_ms = decoded.ts_ms
@@ -144,11 +146,11 @@ cdef int _take_levels(Decoded decoded, Levels* side, object levels, str name) ex
     change.reserve(side, len(levels))
     for level in levels:
         if not isinstance(level, list) or len(level) != 2:
-            raise _Refused(f"a level of data.{name} must be [price, size], was {level!r}")
+            raise _Refused(f"a level of data.{name} must be [price, size], was {brief(level)}")
         _decimal(level[0], "price", &side.prices[count], &price_scale)
         _decimal(level[1], "size", &side.sizes[count], &size_scale)
         if side.sizes[count] < 0:
-            raise _Refused(f"size must not be negative, was {level[1]!r}")
+            raise _Refused(f"size must not be negative, was {brief(level[1])}")
         side.price_scales[count] = <uint8_t>price_scale
         side.size_scales[count] = <uint8_t>size_scale
         change.note_scales(price_scale, price_scale, size_scale, size_scale)
@@ -176,10 +178,10 @@ cdef int _take_trades(Decoded decoded, dict message, str symbol) except -1:
         _decimal(fields.get("p"), "p", &trade.price, &trade.price_scale)
         _decimal(fields.get("v"), "v", &trade.size, &trade.size_scale)
         if trade.size < 0:
-            raise _Refused(f"v must not be negative, was {fields['v']!r}")
+            raise _Refused(f"v must not be negative, was {brief(fields['v'])}")
         side = fields.get("S")
         if side != "Buy" and side != "Sell":
-            raise _Refused(f'S must be "Buy" or "Sell", was {side!r}')
+            raise _Refused(f'S must be "Buy" or "Sell", was {brief(side)}')
         trade.is_buy = side == "Buy"
         trade.is_block = _boolean(fields, "BT")
         trade.is_rpi = _boolean(fields, "RPI")
@@ -197,21 +199,21 @@ cdef int64_t _integer(dict fields, str name, int64_t least, object default) exce
     if value is None and name not in fields and default is not None:
         return default
     if type(value) is not int or value < least or value > _INT64_MAX:
-        raise _Refused(f"{name} must be an integer of at least {least}, was {value!r}")
+        raise _Refused(f"{name} must be an integer of at least {least}, was {brief(value)}")
     return value
 
 
 cdef str _text(dict fields, str name):
     value = fields.get(name)
     if not isinstance(value, str):
-        raise _Refused(f"{name} must be text, was {value!r}")
+        raise _Refused(f"{name} must be text, was {brief(value)}")
     return value
 
 
 cdef bint _boolean(dict fields, str name) except -1:
     value = fields.get(name, False)
     if value is not True and value is not False:
-        raise _Refused(f"{name} must be true or false, was {value!r}")
+        raise _Refused(f"{name} must be true or false, was {brief(value)}")
     return value
 
 
@@ -221,10 +223,10 @@ cdef int _decimal(object text, str name, int64_t* mantissa, int* scale) except -
         Py_ssize_t size
 
     if not isinstance(text, str):
-        raise _Refused(f"{name} must be decimal text, was {text!r}")
+        raise _Refused(f"{name} must be decimal text, was {brief(text)}")
     characters = PyUnicode_AsUTF8AndSize(text, &size)
     if parse_text(characters, size, mantissa, scale) != PARSE_OK:
-        raise _Refused(f"{name} must be decimal text of at most 18 digits, was {text!r}")
+        raise _Refused(f"{name} must be decimal text of at most 18 digits, was {brief(text)}")
     return 0
 
 
@@ -232,7 +234,7 @@ cdef int _take_trade_id(TradeFields* trade, dict fields) except -1:
     cdef bytes encoded
     text = fields.get("i")
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not 1 <= len(text) <= TRADE_ID_BYTES_MAX:
-        raise _Refused(f"i must be 1 to {int(TRADE_ID_BYTES_MAX)} printable ASCII characters, was {text!r}")
+        raise _Refused(f"i must be 1 to {int(TRADE_ID_BYTES_MAX)} printable ASCII characters, was {brief(text)}")
     encoded = text.encode("ascii")
     memcpy(trade.trade_id, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded))
     trade.trade_id_size = <int>PyBytes_GET_SIZE(encoded)
@@ -255,4 +257,14 @@ cdef dict _ticker_fields(dict message, str symbol):
     data = message.get("data")
     if not isinstance(data, dict) or data.get("symbol") != symbol:
         raise _Refused(f"data must be an object with symbol {symbol!r}")
-    return {name: value if isinstance(value, str) else str(value) for name, value in data.items() if name != "symbol"}
+    return {name: _member_text(name, value) for name, value in data.items() if name != "symbol"}
+
+
+cdef str _member_text(str name, object value):
+    """A member as text: what is no JSON string, as its JSON."""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise _Refused(f"{name} cannot be kept as text: {error}") from None

@@ -2,12 +2,14 @@
 
 import re
 from decimal import Decimal
+from reprlib import repr as brief
 
 from libc.stdint cimport int64_t
 
 from ext.listener cimport Kline, Liquidation
 from ext.topics cimport Topic
 
+cdef object _INT64_MAX = 2**63 - 1
 # Longer than ext.fixed takes: a turnover may need more than 18 digits.
 cdef object _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 
@@ -36,10 +38,13 @@ cdef Liquidation read_liquidation(str category, Topic topic, int index, dict fie
     """One element of an allLiquidation message; KeyError or ValueError for what is none."""
     cdef Liquidation liquidation = Liquidation()
     side = fields["S"]
+    symbol = fields["s"]
     if side not in ("Buy", "Sell"):
-        raise ValueError(f'S must be "Buy" or "Sell", was {side!r}')
+        raise ValueError(f'S must be "Buy" or "Sell", was {brief(side)}')
+    if not isinstance(symbol, str):
+        raise ValueError(f"s must be text, was {brief(symbol)}")
     liquidation.category = category
-    liquidation.symbol = fields["s"]
+    liquidation.symbol = symbol
     liquidation.side = side
     liquidation.price = _number(fields, "p")
     liquidation.size = _number(fields, "v")
@@ -51,21 +56,21 @@ cdef Liquidation read_liquidation(str category, Topic topic, int index, dict fie
 cdef object _number(dict fields, str name):
     text = fields[name]
     if not isinstance(text, str):
-        raise ValueError(f"{name} must be decimal text, was {text!r}")
+        raise ValueError(f"{name} must be decimal text, was {brief(text)}")
     if _DECIMAL.fullmatch(text) is None:
-        raise ValueError(f"{name} must be plain decimal text, was {text!r}")
+        raise ValueError(f"{name} must be plain decimal text, was {brief(text)}")
     return Decimal(text)
 
 
 cdef int64_t _milliseconds(dict fields, str name) except? -1:
     value = fields[name]
-    if type(value) is not int:
-        raise ValueError(f"{name} must be an integer of ms, was {value!r}")
+    if type(value) is not int or not 0 <= value <= _INT64_MAX:
+        raise ValueError(f"{name} must be an integer of ms, at least 0, was {brief(value)}")
     return value
 
 
 cdef bint _flag(dict fields, str name) except -1:
     value = fields[name]
     if value is not True and value is not False:
-        raise ValueError(f"{name} must be true or false, was {value!r}")
+        raise ValueError(f"{name} must be true or false, was {brief(value)}")
     return value

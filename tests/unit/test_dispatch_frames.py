@@ -123,6 +123,61 @@ def test_no_bytes_raise(dispatcher: Dispatcher, notes: Notes, frame: bytes) -> N
     assert notes.books == []
 
 
+DEEP = b"[" * 1000 + b"]" * 1000
+BEYOND_INT64 = b"9223372036854775808"
+KLINE = compact(
+    {
+        "topic": "kline.5.BTCUSDT",
+        "type": "snapshot",
+        "ts": 1,
+        "data": [
+            {"start": 11, "end": 12, "timestamp": 13, "confirm": True}
+            | dict.fromkeys(("open", "high", "low", "close", "volume", "turnover"), "1.5")
+        ],
+    }
+)
+LIQUIDATION = compact(
+    {
+        "topic": "allLiquidation.BTCUSDT",
+        "type": "snapshot",
+        "ts": 1,
+        "data": [{"T": 11, "s": "BTCUSDT", "S": "Buy", "v": "1.5", "p": "9"}],
+    }
+)
+TICKER = compact({"topic": "tickers.X", "type": "snapshot", "ts": 1, "data": {"symbol": "X", "a": 5}})
+
+
+@pytest.mark.parametrize(
+    ("frame", "good", "bad"),
+    [
+        (KLINE, b"11", BEYOND_INT64),
+        (KLINE, b"13", b"-1"),
+        (KLINE, b'"1.5"', DEEP),
+        (LIQUIDATION, b"11", BEYOND_INT64),
+        (LIQUIDATION, b'"s":"BTCUSDT"', b'"s":null'),
+        (LIQUIDATION, b'"Buy"', DEEP),
+        (TICKER, b"5", DEEP),
+        (SNAPSHOT, b'"99"', DEEP),
+        (SNAPSHOT, b'"s":"BTCUSDT"', b'"s":' + DEEP),
+        (SNAPSHOT, b'"type":"snapshot"', b'"type":' + DEEP),
+    ],
+)
+def test_values_beyond_reason_are_malformed(
+    dispatcher: Dispatcher, notes: Notes, frame: bytes, good: bytes, bad: bytes
+) -> None:
+    assert good in frame
+    dispatcher.feed(frame.replace(good, bad, 1), RECV_NS)
+    assert grown(dispatcher)["malformed"] == 1
+    assert (notes.books, notes.klines, notes.liquidations, notes.tickers) == ([], [], [], [])
+    dispatcher.feed(frame, RECV_NS)
+    assert grown(dispatcher)["malformed"] == 1
+
+
+def test_ticker_members_that_are_no_text_are_kept_as_json(dispatcher: Dispatcher) -> None:
+    dispatcher.feed(TICKER.replace(b"5", b'{"b":[null,true,1.5]}'), RECV_NS)
+    assert dispatcher.ticker("X") == {"a": '{"b":[null,true,1.5]}'}
+
+
 def test_a_frame_cut_off_after_its_topic_distrusts_that_book(dispatcher: Dispatcher, notes: Notes) -> None:
     dispatcher.feed(SNAPSHOT, RECV_NS)
     dispatcher.feed(book_frame("delta", 11, [("99", "5")], [])[:-20], RECV_NS + 1)
