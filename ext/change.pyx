@@ -49,6 +49,17 @@ cdef class BookChange:
         side.capacity = capacity
         return 0
 
+    cdef bint deletes(self) noexcept nogil:
+        """Whether a size is zero."""
+        cdef Py_ssize_t index
+        for index in range(self.bid_levels.count):
+            if self.bid_levels.sizes[index] == 0:
+                return True
+        for index in range(self.ask_levels.count):
+            if self.ask_levels.sizes[index] == 0:
+                return True
+        return False
+
     cdef int normalise(self, int price_scale, int size_scale) noexcept nogil:
         """Bring every number to the given scales, not below the largest spelled; -1, all as before, on overflow."""
         cdef:

@@ -1,8 +1,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
-from ext.book cimport OrderBook
+from ext.book cimport Fit, OrderBook
 from ext.calls cimport Calls
-from ext.change cimport BookChange
 from ext.decoder cimport Decoder
 from ext.listener cimport Control, Listener, Trade
 from ext.topics cimport Topic, TopicTable
@@ -69,7 +68,8 @@ cdef class Dispatcher:
     cdef int _dispatch(self, const char* frame, Py_ssize_t size) except -1
     cdef int _take_book(self) except -1
     cdef int _take_snapshot(self, Topic topic) except -1
-    cdef bint _is_repeat(self, OrderBook book, BookChange change)
+    cdef bint _is_repeat(self, Topic topic) except -1
+    cdef Fit _fit(self, Topic topic) except *
     cdef int _take_delta(self, Topic topic) except -1
     cdef int _apply(self, Topic topic) except -1
     cdef int _call_book(self, Topic topic) except -1

@@ -17,6 +17,7 @@ from ext.book cimport (
     NEGATIVE_PRICE,
     TOO_DEEP,
     BookState,
+    Fit,
     OrderBook,
 )
 from ext.change cimport BookChange
@@ -189,7 +190,7 @@ cdef class Dispatcher:
             int64_t missing = -1
 
         if book.state == BookState.LIVE:
-            if change.update_id == book.update_id and book.depth == 1 and self._is_repeat(book, change):
+            if change.update_id == book.update_id and book.depth == 1 and self._is_repeat(topic):
                 self._counts.repeats += 1
                 topic.last_recv_ns = self._recv_ns
                 return 0
@@ -211,15 +212,31 @@ cdef class Dispatcher:
             self._close_gap(topic)
         return self._apply(topic)
 
-    cdef bint _is_repeat(self, OrderBook book, BookChange change):
+    cdef bint _is_repeat(self, Topic topic) except -1:
         """Whether a level-1 snapshot says what the book says: the same number of levels, all of them there."""
-        cdef bint is_repeat = False
-        if (change.bid_levels.count, change.ask_levels.count) == book.level_counts():
+        cdef:
+            OrderBook book = topic.book
+            BookChange change = self._decoder.change
+            bint is_repeat = False
+
+        if (change.bid_levels.count, change.ask_levels.count) == book.level_counts() and not change.deletes():
             # Compared as a delta is: the levels that are there must keep their values.
             change.is_snapshot = False
-            is_repeat = book.fit(change) != FIT_OVERFLOW and book.contains(change)
+            is_repeat = self._fit(topic) != FIT_OVERFLOW and book.contains(change)
             change.is_snapshot = True
         return is_repeat
+
+    cdef Fit _fit(self, Topic topic) except *:
+        """Bring the book and the decoded change to common scales; wider ones are an event."""
+        cdef:
+            OrderBook book = topic.book
+            Fit fit = book.fit(self._decoder.change)
+
+        if fit == FIT_WIDENED and book.state != BookState.EMPTY:
+            self._event(
+                topic.name, "scale_widened", f"price_scale {book.price_scale}, size_scale {book.size_scale} decimals"
+            )
+        return fit
 
     cdef int _take_delta(self, Topic topic) except -1:
         cdef:
@@ -233,7 +250,7 @@ cdef class Dispatcher:
         if 0 < change.seq < book.seq:
             return self._break(topic, "sequence", f"seq fell from {book.seq} to {change.seq}")
         if change.update_id == book.update_id:
-            if book.fit(change) != FIT_OVERFLOW and book.contains(change):
+            if self._fit(topic) != FIT_OVERFLOW and book.contains(change):
                 self._counts.duplicates += 1
                 topic.last_recv_ns = self._recv_ns
                 return 0
@@ -254,16 +271,11 @@ cdef class Dispatcher:
             OrderBook book = topic.book
             BookChange change = self._decoder.change
             uint64_t absent_deletes = book.absent_deletes
-            int fit = book.fit(change)
             int violations
             bint was_live = book.state == BookState.LIVE
 
-        if fit == FIT_OVERFLOW:
+        if self._fit(topic) == FIT_OVERFLOW:
             return self._break(topic, "integrity", "a number needs more than 18 digits at the scale of the book")
-        if fit == FIT_WIDENED and book.state != BookState.EMPTY:
-            self._event(
-                topic.name, "scale_widened", f"price_scale {book.price_scale}, size_scale {book.size_scale} decimals"
-            )
         book.apply(change)
         self._counts.absent_deletes += book.absent_deletes - absent_deletes
         violations = book.violations() & self._forbidden

@@ -313,6 +313,21 @@ def test_level_one_repeat_is_known_by_its_values(top: Line) -> None:
     assert top.counted("repeats", "gaps") == [1, 0]
 
 
+@pytest.mark.parametrize("bids", [[], [("99", "0")], [("100", "0")]])
+def test_level_one_that_lost_a_side_is_no_repeat(top: Line, bids: list[tuple[str, str]]) -> None:
+    top.feed(book_frame("snapshot", 10, bids, [("101", "3")], seq=500, depth=1))
+    assert top.counted("repeats") == [0]
+    assert top.book(1).bids() == []
+
+
+def test_a_repeat_or_duplicate_in_finer_numbers_widens_with_an_event(top: Line, live: Line) -> None:
+    top.feed(book_frame("snapshot", 10, [("100.0", "1")], [("101", "3")], seq=500, depth=1))
+    live.feed(book_frame("delta", 10, [("100.0", "1")], [], seq=500))
+    for line, book in ((top, top.book(1)), (live, live.book())):
+        assert book.price_scale == 1
+        assert line.notes.event_kinds() == ["scale_widened"]
+
+
 def test_duplicate_is_known_by_its_values(live: Line) -> None:
     live.feed(book_frame("delta", 10, [("100.0", "1.00"), ("55.55", "0")], [("101", "3")], seq=500))
     assert live.counted("duplicates", "gaps") == [1, 0]
