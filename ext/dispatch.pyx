@@ -74,7 +74,8 @@ cdef class Dispatcher:
         control: told of control messages and of books that need a snapshot; optional.
         rules: depth -> "strict" or "warn" (see docs/design.md, Continuity); strict where absent.
 
-    Not for use from two threads at once. Feeding a dispatcher from inside its own callback raises RuntimeError.
+    Not for use from two threads at once. Feeding a dispatcher, or telling it a decision, from inside its own callback
+    raises RuntimeError.
     """
 
     def __init__(self, str category, Listener listener, *, Control control=None, rules=None):
@@ -117,19 +118,19 @@ cdef class Dispatcher:
             PyBuffer_Release(&view)
 
     cdef int feed_raw(self, const char* frame, Py_ssize_t size, int64_t recv_ns, int leg, uint64_t position) except -1:
-        if self._busy:
-            raise RuntimeError("Dispatcher.feed was called from inside its own callback; feed it after the callback returns")
         self._begin(recv_ns, leg, position)
-        self._counts.frames += 1
-        self._leg_recv_ns[leg] = recv_ns
-        self._busy = True
         try:
+            self._counts.frames += 1
+            self._leg_recv_ns[leg] = recv_ns
             self._dispatch(frame, size)
         finally:
             self._busy = False
         return 0
 
     cdef int _begin(self, int64_t recv_ns, int leg, uint64_t position) except -1:
+        """Busy from here on; who began says when it is over."""
+        if self._busy:
+            raise RuntimeError("Dispatcher was fed from inside its own callback; feed it after the callback returns")
         if leg < 0 or leg >= LEGS_MAX:
             raise ValueError(f"leg was {leg}; use 0 to {int(LEGS_MAX) - 1}")
         self._recv_ns = recv_ns
@@ -139,6 +140,7 @@ cdef class Dispatcher:
             self._unrecorded += 1
             position = self._unrecorded
         self._position = position
+        self._busy = True
         return 0
 
     cdef int _dispatch(self, const char* frame, Py_ssize_t size) except -1:
@@ -457,7 +459,10 @@ cdef class Dispatcher:
     cpdef connected(self, int leg, int64_t recv_ns, uint64_t position=0):
         """A connection of this category opened."""
         self._begin(recv_ns, leg, position)
-        self._event("", "connected", "")
+        try:
+            self._event("", "connected", "")
+        finally:
+            self._busy = False
 
     cpdef disconnected(self, int leg, int64_t recv_ns, uint64_t position=0, str cause="disconnect", str detail=""):
         """The connection of a leg is gone: its books turn STALE, a gap opens for each of its topics.
@@ -467,12 +472,15 @@ cdef class Dispatcher:
         cdef Topic topic
         cdef int64_t start_ns
         self._begin(recv_ns, leg, position)
-        start_ns = self._leg_recv_ns[leg] or recv_ns
-        for topic in self._topics.by_name.values():
-            if topic.leg == leg and not topic.removed:
-                self._forget(topic)
-                self._open_gap(topic, cause, "network", start_ns, detail)
-        self._event("", "disconnected", detail)
+        try:
+            start_ns = self._leg_recv_ns[leg] or recv_ns
+            for topic in self._topics.by_name.values():
+                if topic.leg == leg and not topic.removed:
+                    self._forget(topic)
+                    self._open_gap(topic, cause, "network", start_ns, detail)
+            self._event("", "disconnected", detail)
+        finally:
+            self._busy = False
 
     cpdef ended(self, int leg, int64_t recv_ns, uint64_t position=0):
         """The connection of a leg was closed on purpose: its books turn STALE, no gap opens.
@@ -481,42 +489,54 @@ cdef class Dispatcher:
         """
         cdef Topic topic
         self._begin(recv_ns, leg, position)
-        for topic in self._topics.by_name.values():
-            if topic.leg == leg and not topic.removed:
-                self._forget(topic)
-        self._event("", "closed", "ended on purpose")
+        try:
+            for topic in self._topics.by_name.values():
+                if topic.leg == leg and not topic.removed:
+                    self._forget(topic)
+            self._event("", "closed", "ended on purpose")
+        finally:
+            self._busy = False
 
     cpdef desired(self, topics, int64_t recv_ns, int leg=0, uint64_t position=0):
         """These topics are wanted on a leg from now on."""
         cdef Topic topic
         self._begin(recv_ns, leg, position)
-        for name in topics:
-            topic = self._named(name)
-            topic.removed = False
-            topic.leg = leg
+        try:
+            for name in topics:
+                topic = self._named(name)
+                topic.removed = False
+                topic.leg = leg
+        finally:
+            self._busy = False
 
     cpdef confirmed(self, topics, int64_t recv_ns, int leg=0, uint64_t position=0):
         """The venue confirmed these subscriptions. Ends the gap of a topic that sends no snapshot."""
         cdef Topic topic
         self._begin(recv_ns, leg, position)
-        for name in topics:
-            topic = self._named(name)
-            if topic.kind == TOPIC_STREAM:
-                self._close_gap(topic)
-            self._event(name, "confirmed", "")
+        try:
+            for name in topics:
+                topic = self._named(name)
+                if topic.kind == TOPIC_STREAM:
+                    self._close_gap(topic)
+                self._event(name, "confirmed", "")
+        finally:
+            self._busy = False
 
     cpdef removed(self, topics, int64_t recv_ns, int leg=0, uint64_t position=0):
         """These topics are not wanted any more: an open gap ends, later frames of theirs are dropped and counted."""
         cdef Topic topic
         self._begin(recv_ns, leg, position)
-        for name in topics:
-            topic = self._named(name)
-            self._close_gap(topic)
-            topic.removed = True
-            topic.fields = None
-            if topic.kind == TOPIC_BOOK:
-                topic.book = self._new_book(topic.symbol, topic.book.depth)
-            self._event(name, "removed", "")
+        try:
+            for name in topics:
+                topic = self._named(name)
+                self._close_gap(topic)
+                topic.removed = True
+                topic.fields = None
+                if topic.kind == TOPIC_BOOK:
+                    topic.book = self._new_book(topic.symbol, topic.book.depth)
+                self._event(name, "removed", "")
+        finally:
+            self._busy = False
 
     cpdef lost(
         self, topics, int64_t start_ns, int64_t recv_ns, str cause, str fault, int leg=0, uint64_t position=0, str detail=""
@@ -527,12 +547,15 @@ cdef class Dispatcher:
         """
         cdef Topic topic
         self._begin(recv_ns, leg, position)
-        if topics is None:
-            topics = [topic.name for topic in self._topics.by_name.values() if not topic.removed]
-        for name in topics:
-            topic = self._named(name)
-            self._forget(topic)
-            self._open_gap(topic, cause, fault, start_ns, detail)
+        try:
+            if topics is None:
+                topics = [topic.name for topic in self._topics.by_name.values() if not topic.removed]
+            for name in topics:
+                topic = self._named(name)
+                self._forget(topic)
+                self._open_gap(topic, cause, fault, start_ns, detail)
+        finally:
+            self._busy = False
 
     def scales(self, str symbol, int price_scale, int size_scale):
         """Decimals of a symbol's prices and sizes, from its instrument: books created from now on start with them."""

@@ -4,6 +4,7 @@ import pytest
 
 from ext.book import BookState
 from ext.dispatch import Dispatcher
+from ext.listener import Gap
 from tests.support.frames import book_frame, compact, trade_frame
 from tests.support.listeners import ControlNotes, Notes
 
@@ -208,3 +209,35 @@ def test_a_gap_after_level_one_repeats_starts_at_the_last_of_them(notes: Notes) 
         ("sequence", 300, 0),
         ("sequence", 300, 400),
     ]
+
+
+class FeedsBack(Notes):
+    """Feeds the dispatcher from inside its callbacks, and notes what came of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dispatcher: Dispatcher | None = None
+        self.raised: list[type[Exception]] = []
+
+    def on_gap(self, gap: Gap) -> None:
+        assert self.dispatcher is not None
+        for tell in (
+            lambda dispatcher: dispatcher.feed(TRADE, 999),
+            lambda dispatcher: dispatcher.desired([f"orderbook.50.NEW{len(self.raised)}"], 999),
+            lambda dispatcher: dispatcher.lost(None, 1, 999, "stalled", "venue"),
+        ):
+            try:
+                tell(self.dispatcher)
+            except RuntimeError as error:
+                self.raised.append(type(error))
+
+
+def test_a_dispatcher_is_fed_by_none_of_its_callbacks() -> None:
+    listener = FeedsBack()
+    dispatcher = listener.dispatcher = Dispatcher("linear", listener)
+    dispatcher.desired(TOPICS, 100)
+    dispatcher.disconnected(0, 200)
+    assert listener.raised == [RuntimeError] * 3 * len(TOPICS)
+    assert [gap.topic for gap in dispatcher.open_gaps()] == TOPICS
+    dispatcher.feed(SNAPSHOT, 300)
+    assert [gap.topic for gap in dispatcher.open_gaps()] == TOPICS[1:]
