@@ -530,8 +530,8 @@ cdef class Dispatcher:
             for name in topics:
                 topic = self._named(name)
                 self._close_gap(topic)
+                self._forget(topic)
                 topic.removed = True
-                topic.fields = None
                 if topic.kind == TOPIC_BOOK:
                     topic.book = self._new_book(topic.symbol, topic.book.depth)
                 self._event(name, "removed", "")
@@ -543,7 +543,7 @@ cdef class Dispatcher:
     ):
         """Data of these topics is missing from `start_ns` on: books turn STALE and a gap of the given cause opens.
 
-        `topics` None: of all that are wanted.
+        `topics` None: of all that are wanted. Those that are not wanted any more lose nothing.
         """
         cdef Topic topic
         self._begin(recv_ns, leg, position)
@@ -552,8 +552,9 @@ cdef class Dispatcher:
                 topics = [topic.name for topic in self._topics.by_name.values() if not topic.removed]
             for name in topics:
                 topic = self._named(name)
-                self._forget(topic)
-                self._open_gap(topic, cause, fault, start_ns, detail)
+                if not topic.removed:
+                    self._forget(topic)
+                    self._open_gap(topic, cause, fault, start_ns, detail)
         finally:
             self._busy = False
 

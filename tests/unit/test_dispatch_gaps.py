@@ -211,6 +211,20 @@ def test_a_gap_after_level_one_repeats_starts_at_the_last_of_them(notes: Notes) 
     ]
 
 
+def test_a_removed_topic_loses_nothing(dispatcher: Dispatcher, notes: Notes) -> None:
+    dispatcher.removed(TOPICS, 500)
+    dispatcher.lost(TOPICS, 110, 600, "rejected", "caller")
+    assert dispatcher.open_gaps() == []
+    assert notes.gaps == []
+
+
+def test_the_first_book_after_a_removal_is_a_new_bbo(dispatcher: Dispatcher, notes: Notes) -> None:
+    dispatcher.removed([BOOK], 500)
+    dispatcher.desired([BOOK], 600)
+    dispatcher.feed(SNAPSHOT, 700)
+    assert notes.calls.count("on_bbo") == notes.calls.count("on_book") == 2
+
+
 class FeedsBack(Notes):
     """Feeds the dispatcher from inside its callbacks, and notes what came of it."""
 
