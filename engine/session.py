@@ -82,7 +82,7 @@ class Session:
             topic = self._topics.setdefault(
                 name, Subscription(name, parsed[name].starts_with_snapshot, now.wall_ns)
             )
-            topic.is_removed = False
+            topic.want_again(now.wall_ns)
         self._request_noted("desire", added, now)
 
     def remove(self, names: Iterable[str], now: Instant) -> None:

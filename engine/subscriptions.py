@@ -44,6 +44,11 @@ class Subscription:
         self.state = state
         self.due_ns = due_ns
 
+    def want_again(self, wall_ns: int) -> None:
+        """Forget that it was removed, and what data it had before."""
+        self.is_removed = self.is_synced = False
+        self.without_since_ns = wall_ns
+
     def is_due(self, state: TopicState, now_ns: int) -> bool:
         """Whether it is in that state and has something to do."""
         return self.state is state and self.due_ns is not None and self.due_ns <= now_ns

@@ -447,6 +447,23 @@ def test_a_topic_wanted_again_while_it_leaves_comes_back() -> None:
     assert (back["op"], back["args"]) == ("subscribe", [BOOK])
 
 
+def test_a_topic_wanted_again_is_without_data_only_since_then() -> None:
+    bench = subscribed(BOOK, snapshot_timeout_s=5)
+    bench.wait(3600)
+    bench.session.remove([BOOK], bench.clock.now())
+    bench.tick()
+    again_ns = bench.clock.now().wall_ns
+    bench.session.add([BOOK], bench.clock.now())
+    for op in ("unsubscribe", "subscribe"):
+        (request,) = bench.take()
+        assert request["op"] == op
+        bench.ack(request)
+    assert bench.decided(RecordKind.STALLED) == []
+    assert bench.state(BOOK) == "awaiting snapshot"
+    bench.wait(5)
+    assert [decision["start_ns"] for decision in bench.decided(RecordKind.STALLED)] == [again_ns]
+
+
 @pytest.mark.parametrize(
     "message",
     [
