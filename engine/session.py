@@ -25,6 +25,8 @@ from ext.journal import RecordKind
 
 __all__ = ["Session"]
 
+# So many failures of one topic in a row replace the connection; then twice as many, and so on: a topic that a new
+# connection does not cure must not keep interrupting the others.
 ACK_FAILURES_MAX: Final = 3
 SNAPSHOT_FAILURES_MAX: Final = 5
 REJECTED_RETRY_MAX_S: Final = 3600
@@ -316,7 +318,7 @@ class Session:
             self._want(silent, now)
             for topic in silent:
                 topic.ack_failures += 1
-                if topic.ack_failures >= ACK_FAILURES_MAX:
+                if _is_doubled(topic.ack_failures, ACK_FAILURES_MAX):
                     self.reconnect_cause = "no_answer"
 
     def _check_snapshots(self, now: Instant) -> None:
@@ -328,8 +330,7 @@ class Session:
             self._counted["late_snapshots"] += 1
             topic.snapshot_failures += 1
             self._plan_resync(topic, now)
-            if topic.snapshot_failures >= SNAPSHOT_FAILURES_MAX:
-                topic.snapshot_failures = 0
+            if _is_doubled(topic.snapshot_failures, SNAPSHOT_FAILURES_MAX):
                 self.reconnect_cause = "no_snapshot"
 
     def _check_heartbeat(self, now: Instant) -> None:
@@ -402,3 +403,9 @@ class Session:
 
 def _ns(seconds: float) -> int:
     return round(seconds * NS_PER_S)
+
+
+def _is_doubled(count: int, first: int) -> bool:
+    """Whether ``count`` is ``first``, doubled any number of times."""
+    times, rest = divmod(count, first)
+    return rest == 0 and times.bit_count() == 1

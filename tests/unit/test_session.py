@@ -263,6 +263,42 @@ def test_a_snapshot_that_never_comes_ends_in_a_new_connection() -> None:
     assert bench.session.deadline_ns is None
 
 
+def test_a_topic_that_no_connection_cures_interrupts_the_others_ever_more_rarely() -> None:
+    silent = "orderbook.50.PRELAUNCHUSDT"
+    bench = Bench("linear", BOOK, silent, resync_delay_max_s=10)
+    bench.connect()
+    lived_s = [0]
+    while sum(lived_s) < 2000:
+        for request in bench.take():
+            bench.ack(request)
+        if bench.state(BOOK) == "awaiting snapshot":
+            bench.sync(BOOK)
+        bench.wait(1)
+        lived_s[-1] += 1
+        if bench.session.reconnect_cause is not None:
+            assert bench.session.reconnect_cause == "no_snapshot"
+            bench.disconnect("no_snapshot")
+            bench.connect()
+            lived_s.append(0)
+    lived_s.pop()
+    assert len(lived_s) >= 4
+    assert all(after >= 1.5 * before for before, after in zip(lived_s[1:], lived_s[2:], strict=False)), lived_s
+
+
+def test_a_request_that_is_never_answered_ends_connections_ever_more_rarely() -> None:
+    bench = Bench("linear", TRADES, ack_timeout_s=10)
+    failures = []
+    for _ in range(4):
+        bench.connect()
+        asked = 0
+        while bench.session.reconnect_cause is None:
+            asked += len(bench.take())
+            bench.wait(10)
+        failures.append(asked)
+        bench.disconnect("no_answer")
+    assert failures == [3, 3, 6, 12]
+
+
 def test_resync_is_unsubscribe_ack_subscribe() -> None:
     bench = subscribed(BOOK, TRADES)
     bench.desync(BOOK)
