@@ -249,7 +249,7 @@ class Session:
         """Part the bad from the good: one bad topic fails its whole request, and only the first is named."""
         self._counted["refusals"] += 1
         named = replies.named_topics(reason, request.topics)
-        if not named and len(members) == 1 and not replies.is_too_many(reason):
+        if not named and len(members) == 1:
             named = request.topics
         culprits = [topic for topic in members if topic.name in named]
         others = [topic for topic in members if topic.name not in named]

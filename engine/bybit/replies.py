@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["Reply", "is_already_subscribed", "is_too_many", "named_topics", "read"]
+__all__ = ["Reply", "is_already_subscribed", "named_topics", "read"]
 
 REASON_CHARS_MAX: Final = 256
 
@@ -58,11 +58,6 @@ def read(message: object) -> Reply:
 def is_already_subscribed(reason: str) -> bool:
     """Whether an error says that the topic is subscribed: a confirmation, not a failure."""
     return "already subscribed" in reason.casefold()
-
-
-def is_too_many(reason: str) -> bool:
-    """Whether an error says that the request had too many topics, none of which need be wrong."""
-    return "args size" in reason.casefold()
 
 
 def named_topics(reason: str, topics: Sequence[str]) -> tuple[str, ...]:

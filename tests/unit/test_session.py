@@ -160,6 +160,14 @@ def test_too_many_arguments_are_halved_and_nobody_is_blamed() -> None:
     assert bench.decided(RecordKind.REJECTED) == []
 
 
+def test_one_argument_that_is_too_many_waits_before_it_is_tried_again() -> None:
+    bench = Bench("spot", TRADES, rejected_retry_s=60)
+    bench.connect()
+    bench.ack(bench.take()[0], "args size >10")
+    assert bench.take() == []
+    assert bench.state(TRADES) == "parked"
+
+
 def test_already_subscribed_is_a_confirmation() -> None:
     bench = Bench("linear", TRADES, "tickers.BTCUSDT")
     bench.connect()
