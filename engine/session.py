@@ -222,14 +222,17 @@ class Session:
     # answers
 
     def _match(self, reply: replies.Reply) -> Request | None:
-        """Find the request that was answered: by its id, else the oldest that fits."""
+        """Find the request that was answered: by its id, else the oldest that fits, best one that is named."""
         if reply.request_id:
             return self._requests.get(reply.request_id)
-        named = set(reply.confirmed + reply.refused)
-        for request in self._requests.values():
-            if reply.op in ("", request.op) and named.issubset(request.topics):
-                return request
-        return None
+        topics = set(reply.confirmed + reply.refused)
+        fitting = [
+            request
+            for request in self._requests.values()
+            if reply.op in ("", request.op) and topics.issubset(request.topics)
+        ]
+        named = [request for request in fitting if replies.named_topics(reply.reason, request.topics)]
+        return next(iter(named or fitting), None)
 
     def _answered(self, request: Request, reply: replies.Reply, now: Instant) -> None:
         members = self._close(request)

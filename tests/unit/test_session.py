@@ -168,6 +168,17 @@ def test_one_argument_that_is_too_many_waits_before_it_is_tried_again() -> None:
     assert bench.state(TRADES) == "parked"
 
 
+def test_an_error_without_an_id_belongs_to_the_request_whose_topic_it_names() -> None:
+    good, bad = "publicTrade.GOODUSDT", "publicTrade.NOSUCH"
+    bench = Bench("spot", good)
+    bench.connect()
+    bench.session.add([bad], bench.clock.now())
+    bench.tick()
+    reason = f"error:handler not found,topic:{bad}"
+    bench.hear({"success": False, "ret_msg": reason, "conn_id": "c", "op": "subscribe"})
+    assert (bench.state(good), bench.state(bad)) == ("subscribing", "parked")
+
+
 def test_already_subscribed_is_a_confirmation() -> None:
     bench = Bench("linear", TRADES, "tickers.BTCUSDT")
     bench.connect()
