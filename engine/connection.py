@@ -6,14 +6,14 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from picows import WSError, WSMsgType, WSTransport, ws_connect
 
 from engine.backoff import Allowance, Backoff
 from engine.clock import NS_PER_S, Clock
 from engine.config import FeedOptions
-from engine.decisions import STOPPED, obey
+from engine.decisions import STOPPED, Decision, obey
 from engine.session import Session
 from ext.dispatch import Dispatcher
 from ext.frames import FrameListener
@@ -226,19 +226,35 @@ class Connection:
         self._set_timer()
 
     def _decide(self) -> None:
+        """Record and obey. A decision that cannot be recorded is obeyed all the same: no book may stay LIVE."""
         decisions = self.session.take_decisions()
         positions = [0] * len(decisions)
-        if self._journal is not None and decisions:
-            number = self.session.connection
-            positions = [
-                self._journal.append_record(
-                    decision.kind, decision.encoded(), number, decision.recv_ns, decision.mono_ns
-                )
-                for decision in decisions
-            ]
-            self._journal.commit()
+        try:
+            positions = self._record(decisions)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.on_fault(error)
         for decision, position in zip(decisions, positions, strict=True):
-            obey(self._dispatcher, decision.kind, decision.payload, decision.recv_ns, position)
+            try:
+                obey(self._dispatcher, decision.kind, decision.payload, decision.recv_ns, position)
+            except Exception as error:  # noqa: BLE001 - one decision must not keep the next from being obeyed
+                self.on_fault(error)
+
+    def _record(self, decisions: Sequence[Decision]) -> list[int]:
+        """Append decisions to the journal, if there is one; return their positions."""
+        if self._journal is None or not decisions:
+            return [0] * len(decisions)
+        positions = [
+            self._journal.append_record(
+                decision.kind,
+                decision.encoded(),
+                self.session.connection,
+                decision.recv_ns,
+                decision.mono_ns,
+            )
+            for decision in decisions
+        ]
+        self._journal.commit()
+        return positions
 
     def _send(self) -> None:
         for message in self.session.take_sends():

@@ -413,6 +413,23 @@ def test_the_journal_replays_to_the_same_calls(tmp_path: Path) -> None:
     assert len(live.gaps) > 4
 
 
+def test_a_decision_that_no_journal_takes_is_obeyed_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        watch = Watch()
+        journal = Journal(Segments(tmp_path), wall_ns(), mono_ns())
+        async with running(Venue()) as venue, make_feed(venue, watch, journal=journal) as feed:
+            await watch.until(lambda: (BTC, 100) in watch.books)
+            book = feed.book("linear", "BTCUSDT", 50)
+            assert book is not None
+            journal.close()
+            venue.peer.transport.disconnect(graceful=False)
+            await watch.until(lambda: watch.opened(BTC))
+            assert book.state == engine.BookState.STALE
+            assert feed.counters["faults"] > 0
+
+    run(main())
+
+
 def test_an_async_iterator_gives_copies_and_counts_what_it_drops() -> None:
     async def main() -> None:
         stream = engine.Stream(capacity=5)
