@@ -6,6 +6,7 @@ A `Database` belongs to one thread. Embedded, one process has the folder; its fu
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -65,9 +66,18 @@ class FolderError(UsageError):
 class Database:
     """A connection that inserts, queries and runs statements; for one thread at a time."""
 
-    def __init__(self, client: Client, name: str, place: str, folder: "_Folder | None" = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        place: str,
+        folder: "_Folder | None" = None,
+        *,
+        is_reader: bool = False,
+    ) -> None:
         self._client = client
         self._folder = folder
+        self._is_reader = is_reader
         self.name = name
         self.place = place
 
@@ -115,6 +125,7 @@ class Database:
         try:
             rows: Sequence[Sequence[Any]] = self._client.query(sql, parameters=parameters).result_rows
         except (DriverError, OSError) as error:
+            self._discard_answer()
             raise _as_database_error(error, "query") from error
         return [tuple(row) for row in rows]
 
@@ -123,6 +134,7 @@ class Database:
         try:
             return self._client.raw_query(sql, parameters=parameters, fmt=fmt)
         except (DriverError, OSError) as error:
+            self._discard_answer()
             raise _as_database_error(error, "query") from error
 
     def command(self, sql: str) -> None:
@@ -140,16 +152,22 @@ class Database:
         """
         if self._folder is None:
             raise UsageError("a reader was asked of a server connection", "open a connection of its own")
-        reader = Database(self._folder.connect(), self.name, self.place)
+        reader = Database(self._folder.connect(), self.name, self.place, self._folder, is_reader=True)
         reader.command(f"USE {self.name}")
         for name, value in {**(settings or {}), "readonly": 1}.items():
             reader.command(f"SET {name} = {value}")
         return reader
 
+    def _discard_answer(self) -> None:
+        # What a query had written before it failed, the embedded engine hands to the next one.
+        if self.is_embedded:
+            with suppress(DriverError, OSError):  # then it has written nothing that could be handed on
+                self._client.raw_query("SELECT 1", fmt="TabSeparated")
+
     def close(self) -> None:
-        """Close the connection and let the folder go."""
+        """Close the connection and, unless this is a reader, let the folder go."""
         self._client.close()
-        if self._folder is not None:
+        if self._folder is not None and not self._is_reader:
             self._folder.release()
 
     def __enter__(self) -> Self:

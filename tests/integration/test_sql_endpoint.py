@@ -10,7 +10,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError as DriverDatabaseError
 
 from recorder.clickhouse import Database
-from recorder.query import QueryServer, read_address
+from recorder.query import CONCURRENT_MAX, QueryServer, read_address
 from tests.support.databases import embedded
 
 
@@ -78,6 +78,20 @@ def test_errors_carry_the_code_of_clickhouse(server: QueryServer) -> None:
     assert text.startswith("Code: 60. DB::Exception: ")
     assert ask(server, "SELECT 1", database="other")[0] == 404
     assert ask(server, "SELECT 1", default_format="JSON; DROP")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT throwIf(number = 2000000) FROM numbers(3000000)",
+        "SELECT number FROM numbers(30000000)",  # more rows than are answered
+    ],
+)
+def test_what_a_failed_query_had_written_is_in_no_later_answer(server: QueryServer, sql: str) -> None:
+    for default_format in ("TabSeparated", "Native"):
+        assert ask(server, sql, default_format=default_format)[0] >= 400
+        for _ in range(CONCURRENT_MAX):  # each connection in its turn
+            assert ask(server, "SELECT 42")[:2] == (200, "42\n")
 
 
 @pytest.mark.parametrize(
