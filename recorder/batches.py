@@ -1,5 +1,6 @@
 """What is inserted together, under which tokens, in which order, and the note of it that a restart reads."""
 
+import logging
 import os
 import zlib
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ DECODER_VERSION: Final = "1"
 
 # Losses first, so that a row is never there before what makes it doubtful.
 ORDER: Final = ("gap", "event", *(table for table in TABLES if table not in ("gap", "event", "load_batch")))
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,13 @@ class IntentFile:
         self._path = path
 
     def read(self) -> Intent | None:
-        """The intent written last; None where there is none."""
+        """The intent written last; None where there is none that can be read."""
         try:
             return Intent(**orjson.loads(self._path.read_bytes()))
         except FileNotFoundError:
+            return None
+        except (orjson.JSONDecodeError, TypeError) as error:
+            logger.warning("%s is no intent, the batch it was of is made anew: %s", self._path, error)
             return None
 
     def write(self, intent: Intent) -> None:

@@ -64,7 +64,7 @@ class Inserter:
         )
         self.cursor = int(mark[0][0])
         intent = self._intent_file.read()
-        if intent is not None and intent.last > self.cursor:
+        if intent is not None and intent.first == self.cursor + 1:  # else it is of another database
             return intent
         if self._has_leftovers():
             logger.warning("rows beyond the commit mark %d without an intent are deleted", self.cursor)

@@ -117,3 +117,29 @@ def test_rows_without_intent_are_deleted(tmp_path: Path) -> None:
         (tmp_path / "loader.intent").unlink()
         assert _load(tmp_path, database).inserter.counters["purges"] == 1
         assert verify(tmp_path / "spool", database, "r1").problems == []
+
+
+@pytest.mark.parametrize("text", [b"", b'{"first":', b"\xff", b"null", b'{"first":1}'])
+def test_an_intent_that_cannot_be_read_costs_nothing(
+    tmp_path: Path, expected: tuple[int, dict[str, list[tuple[object, ...]]]], text: bytes
+) -> None:
+    _make_spool(tmp_path / "spool")
+    with embedded(tmp_path / "clickhouse") as database:
+        with pytest.raises(Killed):
+            _load(tmp_path, FragileDatabase(database, dies_at=4, committed=True))
+        (tmp_path / "loader.intent").write_bytes(text)
+        _load(tmp_path, database)
+        assert _contents(database) == expected[1]
+
+
+def test_the_intent_of_a_database_that_is_gone(tmp_path: Path) -> None:
+    """The database is made again from the spool, in batches of the usual size."""
+    _make_spool(tmp_path / "spool")
+    batches_of = "SELECT first_position, last_position, records FROM load_batch ORDER BY ALL"
+    with embedded(tmp_path / "clickhouse") as database:
+        _load(tmp_path, database)
+        first_time = database.query(batches_of)
+        use_another(database, "fresh")
+        _load(tmp_path, database)
+        assert database.query(batches_of) == first_time
+        assert len(first_time) > 1
