@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from engine.errors import PeerError, UsageError
-from recorder.lock import FolderInUseError, FolderLock
+from recorder.lock import FolderLock
 from recorder.sql import TABLES, VIEWS, statement
 
 __all__ = ["Database", "DatabaseError", "FolderError", "open_database", "open_embedded", "open_server"]
@@ -60,7 +60,7 @@ class DatabaseError(PeerError):
 
 
 class FolderError(UsageError):
-    """A database folder that cannot be used: in use, made by a newer engine, not ours."""
+    """A database folder that cannot be used: none, or made by a newer engine."""
 
 
 class Database:
@@ -188,7 +188,8 @@ def open_embedded(folder: Path, name: str = DATABASE_DEFAULT) -> Database:
     """Open, or create, an embedded database in a folder. One process at a time may have it.
 
     Raises:
-        FolderError: it is in use, or was written by a newer engine.
+        FolderInUseError: another process has it.
+        FolderError: it was written by a newer engine.
         DatabaseError: the engine does not start.
     """
     _check_name(name)
@@ -255,13 +256,7 @@ class _Folder:
         self.path = folder.absolute()
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "tmp").mkdir(exist_ok=True)
-        try:
-            self._lock = FolderLock(self.path)
-        except FolderInUseError as error:
-            raise FolderError(
-                f"database folder {self.path} is in use by {error.owner}",
-                "ask it by SQL (`tapehead sql`), stop it, or use another folder",
-            ) from None
+        self._lock = FolderLock(self.path)
 
     def connect(self) -> Client:
         config = self.path / "config.xml"

@@ -19,7 +19,7 @@ from recorder.clickhouse import Database, open_database
 from recorder.inserter import Inserter
 from recorder.instruments import append_instruments
 from recorder.playback import Playback
-from recorder.query import QueryServer
+from recorder.query import QueryServer, forget_address
 from recorder.sql import schema
 
 __all__ = ["INTENT_FILE", "STATUS_FILE", "Loader", "LoaderConfig", "run"]
@@ -219,6 +219,8 @@ def run(config: LoaderConfig, on_ready: Callable[[], None]) -> None:
     with ExitStack() as stack:
         database = open_database(config.database or config.data / "clickhouse")
         stack.callback(database.close)
+        if database.is_embedded:
+            forget_address(config.data)
         database.create_schema()
         if database.is_embedded:
             server = QueryServer(database, config.data, config.sql_port).start()

@@ -18,8 +18,9 @@ from aiohttp import web
 from ext.native import native_header
 from recorder.admission import QUERY_CHARACTERS_MAX, Admission, RefusedError, admit
 from recorder.clickhouse import Database, DatabaseError, FolderError, open_embedded, open_server
+from recorder.lock import FolderInUseError
 
-__all__ = ["ADDRESS_FILE", "QueryServer", "open_for_reading", "read_address"]
+__all__ = ["ADDRESS_FILE", "QueryServer", "forget_address", "open_for_reading", "outward_functions", "read_address"]
 
 ADDRESS_FILE: Final = "sql.address"
 
@@ -101,9 +102,9 @@ class QueryServer:
         self._readers = [database.reader(LIMITS) for _ in range(CONCURRENT_MAX)]
         self._name = database.name
         self._version = database.version
-        self._address_file = data / ADDRESS_FILE
+        self._data = data
         self._port = port
-        self._outward = frozenset(name for (name,) in self._readers[0].query(_OUTWARD_FUNCTIONS))
+        self._outward = outward_functions(self._readers[0])
         self._pool = ThreadPoolExecutor(CONCURRENT_MAX, "sql")
         self._thread = threading.Thread(target=self._run, name="sql", daemon=True)
         self._started = threading.Event()
@@ -140,7 +141,7 @@ class QueryServer:
         for reader in self._readers:
             reader.close()
         self._readers = []
-        self._address_file.unlink(missing_ok=True)
+        forget_address(self._data)
 
     def _run(self) -> None:
         try:
@@ -174,9 +175,10 @@ class QueryServer:
             await runner.cleanup()
 
     def _write_address(self) -> None:
-        fresh = self._address_file.with_suffix(".new")
+        address_file = self._data / ADDRESS_FILE
+        fresh = address_file.with_suffix(".new")
         fresh.write_text(self.address + "\n")
-        fresh.replace(self._address_file)
+        fresh.replace(address_file)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -280,6 +282,11 @@ def _answer(reader: Database, admission: Admission, parameters: dict[str, str] |
     return native_header([(str(row[0]), str(row[1])) for row in described])
 
 
+def outward_functions(reader: Database) -> frozenset[str]:
+    """Names of the engine's functions that may reach outside the tables, for `admit`."""
+    return frozenset(name for (name,) in reader.query(_OUTWARD_FUNCTIONS))
+
+
 _OUTWARD_FUNCTIONS: Final = """
 SELECT name FROM system.table_functions
 UNION ALL
@@ -305,6 +312,14 @@ def read_address(data: Path) -> str | None:
         return None
 
 
+def forget_address(data: Path) -> None:
+    """Remove the address that a killed recorder left: by now its port may answer for another recording.
+
+    Only for the process that has the database folder.
+    """
+    (data / ADDRESS_FILE).unlink(missing_ok=True)
+
+
 def open_for_reading(data: Path, server: str = "") -> Database:
     """Connect to the database of a data folder: through its recorder while one runs, else directly.
 
@@ -313,16 +328,21 @@ def open_for_reading(data: Path, server: str = "") -> Database:
         server: http(s) URL of the server that is recorded into; "" where the database is embedded.
 
     Raises:
-        FolderError: no database is there, or it is in use but does not answer.
+        FolderError: no database is there.
+        FolderInUseError: another process has it, and does not answer SQL (yet).
         DatabaseError: the server does not answer.
     """
     if server:
         return open_server(server, create=False)
-    address = read_address(data)
-    if address is not None:
-        with contextlib.suppress(DatabaseError):  # its recorder was killed and left the address
-            return open_server(address, create=False)
     folder = data / "clickhouse"
     if not folder.is_dir():
         raise FolderError(f"{data} holds no database", "record into it first, or try `tapehead demo`")
-    return open_embedded(folder)
+    try:
+        database = open_embedded(folder)
+    except (FolderInUseError, PermissionError):
+        address = read_address(data)
+        if address is None:
+            raise
+        return open_server(address, create=False)
+    forget_address(data)
+    return database

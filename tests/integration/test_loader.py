@@ -15,7 +15,8 @@ from engine.errors import UsageError
 from ext.journal import RecordKind
 from recorder.clickhouse import DatabaseError, FolderError, open_embedded
 from recorder.loader import Loader
-from recorder.query import open_for_reading
+from recorder.lock import FolderInUseError
+from recorder.query import ADDRESS_FILE, QueryServer, open_for_reading
 from recorder.sql import TABLES, columns
 from recorder.verify import book_at, verify
 from tests.support.captures import capture
@@ -23,6 +24,13 @@ from tests.support.databases import embedded
 from tests.support.market import START_NS, S, SpoolMaker, book_frame, make_market, ticker_frame, trade_frame
 
 PROCESS_TIMEOUT_S = 60
+READ_WHOSE = """
+import sys
+from pathlib import Path
+from recorder.query import open_for_reading
+with open_for_reading(Path(sys.argv[1])) as database:
+    print(database.query("SELECT name FROM whose")[0][0])
+"""
 RUN_LOADER = """
 import sys
 from pathlib import Path
@@ -269,13 +277,29 @@ def test_spool_that_starts_over_under_the_same_name_is_refused(tmp_path: Path) -
 def test_folder_in_use_and_newer_engine_are_refused(tmp_path: Path) -> None:
     with (
         open_embedded(tmp_path / "db"),
-        pytest.raises(FolderError, match=rf"in use by process {os.getpid()}"),
+        pytest.raises(FolderInUseError, match=rf"in use by process {os.getpid()}"),
     ):
         open_embedded(tmp_path / "db")
     (tmp_path / "db" / "engine").write_text("99.1.1.1\n")
     with pytest.raises(FolderError, match=r"written by ClickHouse 99\.1\.1\.1"):
         open_embedded(tmp_path / "db")
     assert (tmp_path / "db" / "engine").read_text() == "99.1.1.1\n"
+
+
+def test_an_address_that_a_killed_recorder_left_is_not_asked(tmp_path: Path) -> None:
+    """Its port may answer for another recording by now."""
+    with embedded(tmp_path / "mine" / "clickhouse") as database:
+        database.command("CREATE VIEW whose AS SELECT 'mine' AS name")
+    with embedded(tmp_path / "other" / "clickhouse") as database:
+        database.command("CREATE VIEW whose AS SELECT 'other' AS name")
+        server = QueryServer(database, tmp_path / "other").start()
+        try:
+            (tmp_path / "mine" / ADDRESS_FILE).write_text(server.address + "\n")
+            read = [sys.executable, "-c", READ_WHOSE, str(tmp_path / "mine")]
+            assert subprocess.run(read, capture_output=True, text=True, check=True).stdout == "mine\n"
+        finally:
+            server.close()
+    assert not (tmp_path / "mine" / ADDRESS_FILE).exists()
 
 
 def test_database_name_and_unreachable_server_are_clear() -> None:
@@ -311,7 +335,7 @@ def test_process_answers_sql_drains_and_ends(tmp_path: Path) -> None:
                 assert database.query("SELECT count() FROM trades WHERE trade_id = 'live'") == [(1,)]
                 with pytest.raises(DatabaseError, match="statement began with"):
                     database.command("DROP TABLE trade")
-            with pytest.raises(FolderError, match="in use"):
+            with pytest.raises(FolderInUseError, match="in use"):
                 open_embedded(tmp_path / "clickhouse")
             maker.close()
             process.send_signal(signal.SIGTERM)

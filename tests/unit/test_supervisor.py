@@ -56,7 +56,9 @@ signal.pause()
 """
 
 
-def test_a_child_that_ends_unasked_is_started_again(tmp_path: Path) -> None:
+def test_a_child_that_ends_unasked_is_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     log = tmp_path / "log"
 
     async def work() -> None:
@@ -68,6 +70,7 @@ def test_a_child_that_ends_unasked_is_started_again(tmp_path: Path) -> None:
         assert await one.stop(10)
         await keeping
         assert one.restarts == 2
+        assert caplog.text.count("capture is started again: the capture process ended with exit code 1") == 2
 
     run(work())
     first, second, third = (json.loads(line) for line in log.read_text().splitlines())
