@@ -1,4 +1,4 @@
-"""Which SQL may run while recording: one statement that reads our tables and nothing else.
+"""Which SQL may be asked of a recording: one statement that reads our tables and nothing else.
 
 The text is cut into tokens as ClickHouse cuts it; where its lexer and this one could differ (text beyond
 ASCII, heredocs, escapes in names, `#` comments) the text is refused. Names are judged the same quoted.
@@ -64,7 +64,7 @@ _TOKEN: Final = re.compile(
 
 
 class RefusedError(UsageError):
-    """A statement that is not admitted while recording."""
+    """A statement that is not admitted."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,7 @@ def admit(sql: str, outward_functions: Collection[str]) -> Admission:
         raise RefusedError("statement was empty", "send one SELECT")
     first = next((token for token in tokens if token.text != "("), tokens[0])
     if not first.is_word(*STATEMENTS):
-        raise RefusedError(
-            f"statement began with {first.text!r}; while recording, {', '.join(STATEMENTS)} are admitted"
-        )
+        raise RefusedError(f"statement began with {first.text!r}; {', '.join(STATEMENTS)} are admitted")
     functions = {name.lower() for name in outward_functions} - TABLE_FUNCTIONS_ADMITTED
     for index, token in enumerate(tokens):
         before = tokens[index - 1].text if index else ""
@@ -153,9 +151,7 @@ def _judge(token: _Token, before: str, after: str, functions: Collection[str], *
     if name in _DATABASES_REFUSED:
         raise RefusedError(f"{token.text} was named; files of the machine are tables there", "leave it out")
     if name in _NAMES_REFUSED or (after == "(" and name in functions):
-        raise RefusedError(
-            f"function {token.text} is not admitted while recording: it reaches outside the tables"
-        )
+        raise RefusedError(f"function {token.text} is not admitted: it reaches outside the tables")
     if (
         token.kind == "word"
         and token.text.upper() in _WORDS_REFUSED
@@ -165,6 +161,6 @@ def _judge(token: _Token, before: str, after: str, functions: Collection[str], *
         if is_show and token.is_word("CREATE", "SETTINGS"):
             return
         raise RefusedError(
-            f"{token.text.upper()} is not admitted while recording",
+            f"{token.text.upper()} is not admitted: a recording is only read",
             "put a column of that name in `backquotes`",
         )

@@ -20,7 +20,14 @@ from recorder.admission import QUERY_CHARACTERS_MAX, Admission, RefusedError, ad
 from recorder.clickhouse import Database, DatabaseError, FolderError, open_embedded, open_server
 from recorder.lock import FolderInUseError
 
-__all__ = ["ADDRESS_FILE", "QueryServer", "forget_address", "open_for_reading", "outward_functions", "read_address"]
+__all__ = [
+    "ADDRESS_FILE",
+    "QueryServer",
+    "forget_address",
+    "open_for_reading",
+    "outward_functions",
+    "read_address",
+]
 
 ADDRESS_FILE: Final = "sql.address"
 

@@ -1,12 +1,13 @@
 """``tapehead sql``."""
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.errors import UsageError
+from engine.errors import ConfigError, UsageError
 from recorder.commands.options import AsJson
 from recorder.folder import DataFolder
 from recorder.output import Output
@@ -25,11 +26,18 @@ def sql(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Ask a recording in SQL, also while it is being recorded."""
+    """Ask a recording in SQL, also while it is being recorded.
+
+    In JSON, exact decimals are strings.
+    """
     from recorder import asking  # the database engine takes a second to load
     from recorder.clickhouse import DatabaseError
 
     output = Output(as_json=as_json)
+    if output_format and as_json:
+        raise ConfigError("--format", output_format, "--json has a form of its own", "leave one of them out")
+    if not output_format.isalnum() and output_format:
+        raise ConfigError("--format", output_format, "a format is one word", "use CSVWithNames, for example")
     try:
         if output_format:
             sys.stdout.buffer.write(asking.ask_raw(DataFolder(data), statement, output_format))
@@ -44,7 +52,7 @@ def sql(
         numeric = [
             column
             for index, column in enumerate(answer.columns)
-            if all(isinstance(row[index], int | float) for row in answer.rows)
+            if all(isinstance(row[index], int | float | Decimal) for row in answer.rows)
         ]
         output.table(answer.columns, answer.rows, right=numeric)
     output.result({"columns": answer.columns, "rows": answer.rows})

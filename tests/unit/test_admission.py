@@ -1,4 +1,4 @@
-"""What SQL is admitted while recording."""
+"""What SQL is admitted."""
 
 import pytest
 
@@ -90,6 +90,7 @@ def test_format_and_closing_semicolon() -> None:
 
 def test_refusal_says_what_and_what_to_do() -> None:
     with pytest.raises(
-        RefusedError, match=r"SETTINGS is not admitted while recording: put a column .* `backquotes`"
+        RefusedError,
+        match=r"SETTINGS is not admitted: a recording is only read: put a column .* `backquotes`",
     ):
         admit("select settings from t", OUTWARD)

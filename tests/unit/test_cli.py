@@ -58,6 +58,7 @@ def test_version_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
         (["record", "BTCUSDT", "--url", "ws://example.com"], ("not encrypted", "wss://")),
         (["record", "BTCUSDT", "--seconds", "soon"], ("--seconds", "number")),
         (["record", "BTCUSDT", "--bok", "50"], ("--bok", "--book")),
+        (["sql", "SELECT 1", "--format", "CSV"], ("--format was 'CSV'", "leave one of them out")),
         (["recrod"], ("recrod",)),
     ],
 )

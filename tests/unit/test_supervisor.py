@@ -56,9 +56,7 @@ signal.pause()
 """
 
 
-def test_a_child_that_ends_unasked_is_started_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_child_that_ends_unasked_is_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = tmp_path / "log"
 
     async def work() -> None:
