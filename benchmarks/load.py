@@ -13,6 +13,7 @@ from typing import Any, Final
 from benchmarks import stream, tape
 from benchmarks.harness import Facts, Options, Spread, goal, machine, ratio, spawn, versions
 from benchmarks.report import Table, number, spread_text
+from ext.block import Block
 from recorder.clickhouse import Database, open_embedded
 from recorder.loader import Loader
 from recorder.sql import TABLES
@@ -92,7 +93,7 @@ class Keeper:
         self.count = 0
         folder.mkdir()
 
-    def insert(self, table: str, block: bytes, token: str) -> None:
+    def insert(self, table: str, block: bytes | Block, token: str) -> None:
         self.database.insert(table, block, token)
         (self.folder / f"{self.count:06d}.{table}").write_bytes(block)
         self.count += 1

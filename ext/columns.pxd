@@ -6,7 +6,7 @@ from ext.book cimport OrderBook
 from ext.change cimport BookChange, Levels
 from ext.ladder cimport Ladder
 from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
-from ext.native cimport Fixed, List, Optional, Symbols, Table, Text
+from ext.native cimport Fixed, List, Optional, Recent, Symbols, Table, Text
 
 
 cdef class MarketTable(Table):
@@ -108,7 +108,9 @@ cdef class Columns(Listener):
         Table _gap
         Table _event
         dict _clocks
+        Recent _recent_clocks
         dict _tickers
 
+    cdef SnapshotClock _clock(self, OrderBook book)
     cdef int _keep_snapshots(self, OrderBook book, Py_ssize_t changes) except -1
     cdef int _add(self, Table table, dict values) except -1

@@ -5,13 +5,14 @@ Which table a callback fills is below, one class a table; names and types of the
 
 from ext.ticker_row import TickerRow
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from ext.book cimport LIVE, OrderBook
 from ext.change cimport BookChange, Levels
 from ext.ladder cimport Ladder
 from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
-from ext.native cimport Fixed, List, Symbols, Table, Text
+from ext.native cimport Fixed, List, Recent, Symbols, Table, Text
 
 cdef enum:
     NS_PER_MS = 1_000_000
@@ -264,6 +265,7 @@ cdef class Columns(Listener):
         self._gap = self._tables["gap"]
         self._event = self._tables["event"]
         self._clocks = {}
+        self._recent_clocks = Recent()
         self._tickers = {}
 
     def take(self):
@@ -302,14 +304,9 @@ cdef class Columns(Listener):
 
     cdef int _keep_snapshots(self, OrderBook book, Py_ssize_t changes) except -1:
         """Count the level changes of a delta (-1: a snapshot), and write our own snapshot where one is due."""
-        cdef dict clocks = self._clocks.get(book.category)
-        cdef SnapshotClock clock
+        cdef PyObject* recent = self._recent_clocks.get(book)
+        cdef SnapshotClock clock = <SnapshotClock>recent if recent is not NULL else self._clock(book)
         cdef Py_ssize_t levels
-        if clocks is None:
-            clocks = self._clocks.setdefault(book.category, {})
-        clock = clocks.get(book.topic)
-        if clock is None:
-            clock = clocks.setdefault(book.topic, SnapshotClock())
         if changes >= 0:
             clock.changes += changes
             if book.recv_ns // DAY_NS == clock.last_ns // DAY_NS:
@@ -322,6 +319,12 @@ cdef class Columns(Listener):
         clock.last_ns = book.recv_ns
         clock.changes = 0
         return 0
+
+    cdef SnapshotClock _clock(self, OrderBook book):
+        # By its name: a book that is subscribed anew is another object.
+        cdef SnapshotClock clock = self._clocks.setdefault((book.category, book.topic), SnapshotClock())
+        self._recent_clocks.put(book, clock)
+        return clock
 
     cpdef object on_bbo(self, OrderBook book):
         if book.depth > 1 and book.state == LIVE:

@@ -7,12 +7,15 @@ LowCardinality columns start anew with each block.
 
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.long cimport PyLong_AsLong
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
+from ext.block cimport Block, Blocks
 from ext.fixed cimport PARSE_OK, POW10, parse_text
 
 cdef extern from *:
@@ -206,6 +209,39 @@ cdef class Text(Column):
         return out + size
 
 
+cdef class Recent:
+    """What was looked up lately, found again by the identity of its key: a few instructions instead of a dictionary.
+
+    A key goes where its address says and displaces the one that was there; it is held, so that no other object can
+    have its address.
+    """
+
+    def __cinit__(self):
+        self.clear()
+
+    cdef void put(self, object key, object value):
+        cdef Py_ssize_t at = recent_slot(key)
+        self.keys[at] = key
+        self.values[at] = value
+
+    cdef void clear(self):
+        self.keys = [None] * RECENT_SLOTS
+        self.values = [None] * RECENT_SLOTS
+
+
+ctypedef fused Id:
+    uint8_t
+    uint16_t
+    uint32_t
+
+
+cdef char* narrowed(Id* out, const uint32_t* ids, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(rows):
+        out[row] = <Id>ids[row]
+    return <char*>(out + rows)
+
+
 cdef class Symbols(Column):
     """LowCardinality(String): a dictionary of the block's own, in order of first use, and an index a row."""
 
@@ -213,23 +249,25 @@ cdef class Symbols(Column):
         self._ids = Fixed(name, "UInt32")
         self._keys = Text(name, "String")
         self._known = {}
-        self._last = None
+        self._recent = Recent()
 
     cdef int reserve(self, Py_ssize_t rows) except -1:
         return self._ids.reserve(rows)
 
     cdef int put_text(self, Py_ssize_t row, str text) except -1:
-        if text is not self._last:
-            known = self._known.get(text)
-            if known is None:
-                known = len(self._known)
-                self._keys.reserve(known + 1)
-                self._keys.put(known, text)
-                self._known[text] = known
-            self._last_id = known
-            self._last = text
-        (<uint32_t*>self._ids.data)[row] = self._last_id
+        cdef PyObject* recent = self._recent.get(text)
+        (<uint32_t*>self._ids.data)[row] = PyLong_AsLong(<object>recent) if recent is not NULL else self._id(text)
         return 0
+
+    cdef uint32_t _id(self, str text) except? 0xFFFFFFFF:
+        known = self._known.get(text)
+        if known is None:
+            known = len(self._known)
+            self._keys.reserve(known + 1)
+            self._keys.put(known, text)
+            self._known[text] = known
+        self._recent.put(text, known)
+        return known
 
     cdef int put(self, Py_ssize_t row, object value) except -1:
         return self.put_text(row, value)
@@ -243,8 +281,7 @@ cdef class Symbols(Column):
 
     cdef char* write(self, char* out, Py_ssize_t rows) noexcept:
         cdef int width = self._id_width()
-        cdef uint32_t* ids = <uint32_t*>self._ids.data
-        cdef Py_ssize_t row
+        cdef const uint32_t* ids = <const uint32_t*>self._ids.data
         if rows == 0:
             return out
         out = write_u64(out, DICTIONARY_VERSION)
@@ -252,14 +289,15 @@ cdef class Symbols(Column):
         out = write_u64(out, len(self._known))
         out = self._keys.write(out, len(self._known))
         out = write_u64(out, rows)
-        for row in range(rows):
-            memcpy(out, &ids[row], width)
-            out += width
-        return out
+        if width == 1:
+            return narrowed(<uint8_t*>out, ids, rows)
+        if width == 2:
+            return narrowed(<uint16_t*>out, ids, rows)
+        return narrowed(<uint32_t*>out, ids, rows)
 
     cdef void clear(self):
         self._known.clear()
-        self._last = None
+        self._recent.clear()
 
 
 cdef class Optional(Column):
@@ -413,6 +451,7 @@ cdef class Table:
 
     def __init__(self, str name, columns):
         self.name = name
+        self._blocks = Blocks()
         self._columns = {column: make_column(column, type) for column, type in columns}
 
     cdef Py_ssize_t begin(self) except -1:
@@ -447,19 +486,20 @@ cdef class Table:
             column.put(row, values[column.name])
         self.rows += 1
 
-    cpdef bytes take(self):
-        """The rows as one Native block; the table is empty afterwards."""
+    cpdef Block take(self):
+        """The rows as one Native block; the table is empty afterwards. Its memory is used again once nobody holds it."""
         cdef Column column
         cdef Py_ssize_t size = varint_size(len(self._columns)) + varint_size(self.rows)
-        cdef bytes block
+        cdef Block block
         cdef char* out
         for column in self._columns.values():
             size += len(column._header) + column.size(self.rows)
-        block = PyBytes_FromStringAndSize(NULL, size)
-        out = write_varint(write_varint(PyBytes_AS_STRING(block), len(self._columns)), self.rows)
+        block = self._blocks.empty(size)
+        out = write_varint(write_varint(block.data, len(self._columns)), self.rows)
         for column in self._columns.values():
             memcpy(out, PyBytes_AS_STRING(column._header), len(column._header))
             out = column.write(out + len(column._header), self.rows)
+        block.seal()
         self.clear()
         return block
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from ext.block import Block
 from ext.native import Table
 from recorder.sql import TABLES, columns
 
@@ -80,7 +80,7 @@ class Batch:
     frames: int
     first_recv_ns: int
     last_recv_ns: int
-    blocks: dict[str, tuple[int, bytes]]
+    blocks: dict[str, tuple[int, Block]]
 
     @property
     def rows(self) -> int:
@@ -92,22 +92,22 @@ class Batch:
         tokens = {table: self._token(table, block, generation) for table, _, block in self._ordered()}
         return Intent(self.first, self.last, generation, tokens)
 
-    def inserts(self, intent: Intent) -> Iterator[tuple[str, bytes, str]]:
+    def inserts(self, intent: Intent) -> Iterator[tuple[str, Block, str]]:
         """(table, block, token) of each insert, in order, the commit mark last."""
         for table, _, block in self._ordered():
             yield table, block, intent.tokens[table]
         mark = self._mark()
         yield "load_batch", mark, self._token("load_batch", mark, intent.generation)
 
-    def _ordered(self) -> Iterator[tuple[str, int, bytes]]:
+    def _ordered(self) -> Iterator[tuple[str, int, Block]]:
         for table in ORDER:
             if table in self.blocks:
                 yield table, *self.blocks[table]
 
-    def _token(self, table: str, block: bytes, generation: int) -> str:
-        return f"{table}:{self.recorder}:{self.first}-{self.last}:{zlib.crc32(block):08x}:{generation}"
+    def _token(self, table: str, block: Block, generation: int) -> str:
+        return f"{table}:{self.recorder}:{self.first}-{self.last}:{block.crc:08x}:{generation}"
 
-    def _mark(self) -> bytes:
+    def _mark(self) -> Block:
         table = Table("load_batch", columns("load_batch"))
         table.append(
             {
@@ -120,7 +120,7 @@ class Batch:
                 "frames": self.frames,
                 "tables.name": [name for name, _, _ in self._ordered()],
                 "tables.rows": [rows for _, rows, _ in self._ordered()],
-                "tables.crc": [zlib.crc32(block) for _, _, block in self._ordered()],
+                "tables.crc": [block.crc for _, _, block in self._ordered()],
                 "first_recv": self.first_recv_ns,
                 "last_recv": self.last_recv_ns,
             }

@@ -16,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from engine.errors import PeerError, UsageError
+from ext.block import Block
 from recorder.lock import FolderLock
 from recorder.sql import TABLES, VIEWS, statement
 
@@ -96,7 +97,7 @@ class Database:
         for name in (*TABLES, *VIEWS):
             self.command(statement(name))
 
-    def insert(self, table: str, block: bytes, token: str) -> None:
+    def insert(self, table: str, block: bytes | Block, token: str) -> None:
         """Insert one Native block. The same token again inserts nothing, within the window of the table.
 
         Args:
@@ -108,9 +109,10 @@ class Database:
             DatabaseError: it may or may not have been inserted; insert again with the same block and token.
         """
         deduplication = {"insert_deduplication_token": token} if token else {"deduplicate_insert": "disable"}
+        buffer: Any = memoryview(block)  # which it takes, in spite of its annotation, and does not copy
         try:
             self._client.raw_insert(
-                table, insert_block=block, settings={**_INSERT_SETTINGS, **deduplication}, fmt="Native"
+                table, insert_block=buffer, settings={**_INSERT_SETTINGS, **deduplication}, fmt="Native"
             )
         except (DriverError, OSError) as error:
             raise _as_database_error(error, f"insert into {table}") from error

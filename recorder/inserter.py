@@ -9,6 +9,7 @@ from typing import Final
 
 from engine.clock import Clock
 from engine.errors import UsageError
+from ext.block import Block
 from recorder.batches import ORDER, Batch, Intent, IntentFile
 from recorder.clickhouse import Database, DatabaseError
 
@@ -114,7 +115,7 @@ class Inserter:
         self.rows.update({table: rows for table, (rows, _) in batch.blocks.items()})
         self.counters.update(batches=1, bytes=sum(len(block) for _, block in batch.blocks.values()))
 
-    def _insert(self, table: str, block: bytes, token: str) -> None:
+    def _insert(self, table: str, block: Block, token: str) -> None:
         """Insert until it succeeds, always the same bytes under the same token."""
         attempts = 0
         while True:

@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS load_batch
     frames UInt64,
     `tables.name` Array(String),
     `tables.rows` Array(UInt64),
-    `tables.crc` Array(UInt32) COMMENT 'CRC-32 of the inserted Native block',
+    `tables.crc` Array(UInt32) COMMENT 'CRC-32C of the inserted Native block',
     first_recv DateTime64(9, 'UTC'),
     last_recv DateTime64(9, 'UTC'),
     loaded_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ext.block import Block
 from recorder.clickhouse import Database, open_embedded
 
 
@@ -42,7 +43,7 @@ class FragileDatabase:
         self._tokens = tokens
         self.inserts = 0
 
-    def insert(self, table: str, block: bytes, token: str) -> None:
+    def insert(self, table: str, block: bytes | Block, token: str) -> None:
         if self.inserts == self._dies_at:
             if self._committed:
                 self._database.insert(table, block, token if self._tokens else "")

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from ext.block import Block
 from ext.columns import Columns
 from ext.dispatch import Dispatcher
+from ext.journal import crc32c_bytes
 from ext.listener import Event, Gap
 from ext.native import Table, decimal_cell
 from recorder.sql import TABLES, columns, schema
@@ -33,7 +35,7 @@ class Tape:
         self.dispatcher.feed(frame, self.recv_ns, 0, self.position)
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
-        return {table: read_block(block) for table, (_, block) in self.columns.take().items()}
+        return {table: read_block(bytes(block)) for table, (_, block) in self.columns.take().items()}
 
 
 def test_book_rows_hold_what_was_sent() -> None:
@@ -233,7 +235,7 @@ def test_same_callbacks_give_the_same_bytes_in_every_batch() -> None:
     def blocks(tape: Tape) -> dict[str, tuple[int, bytes]]:
         tape.feed(book_frame("AUSDT", "snapshot", 1, [("10.1", "1")], [("10.3", "4")]))
         tape.feed(trade_frame("BUSDT", [("x1", "Buy", "1", "1")]))
-        return tape.columns.take()
+        return {table: (rows, bytes(block)) for table, (rows, block) in tape.columns.take().items()}
 
     used, fresh = Tape(), Tape()
     used.feed(trade_frame("AUSDT", [("x0", "Buy", "1", "1")]))
@@ -277,8 +279,32 @@ def test_dictionary_of_more_than_256_names() -> None:
     names = [f"n{number % 300}" for number in range(1000)]
     for number, name in enumerate(names):
         table.append({"name": name, "number": number})
-    assert [row["name"] for row in read_block(table.take())] == names
-    assert read_block(table.take()) == []
+    assert [row["name"] for row in read_block(bytes(table.take()))] == names
+    assert read_block(bytes(table.take())) == []
+
+
+def test_memory_of_a_block_is_used_again_only_when_nobody_holds_it() -> None:
+    table = Table("t", [("number", "UInt32")])
+    blocks: list[Block] = []
+    for number in range(3):
+        table.append({"number": number})
+        blocks.append(table.take())
+    held, seen, freed = blocks.pop(), memoryview(blocks.pop()), id(blocks.pop())
+    table.append({"number": 3})
+    again = table.take()
+    assert id(again) == freed
+    assert [read_block(bytes(block)) for block in (seen, held, again)] == [[{"number": n}] for n in (1, 2, 3)]
+    assert seen.readonly
+    assert held.crc == crc32c_bytes(bytes(held)) != 0
+
+
+def test_equal_names_of_different_objects_are_one_name() -> None:
+    table = Table("t", [("name", "LowCardinality(String)")])
+    for index in range(3000):
+        table.append({"name": "-".join(("name", str(index % 600)))})
+    block = bytes(table.take())
+    assert [row["name"] for row in read_block(block)] == [f"name-{index % 600}" for index in range(3000)]
+    assert block.count(b"name-7\x06") == 1
 
 
 def test_row_that_does_not_fit_is_not_appended() -> None:
@@ -286,7 +312,7 @@ def test_row_that_does_not_fit_is_not_appended() -> None:
     with pytest.raises(ValueError, match="number was"):
         table.append({"texts": ["lost"], "number": "nonsense"})
     table.append({"texts": ["kept", ""], "number": "-1.5"})
-    assert read_block(table.take()) == [{"texts": ["kept", ""], "number": Decimal("-1.5")}]
+    assert read_block(bytes(table.take())) == [{"texts": ["kept", ""], "number": Decimal("-1.5")}]
 
 
 @pytest.mark.parametrize(
