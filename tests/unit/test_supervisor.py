@@ -68,7 +68,7 @@ def test_a_child_that_ends_unasked_is_started_again(tmp_path: Path, caplog: pyte
         assert await one.stop(10)
         await keeping
         assert one.restarts == 2
-        assert caplog.text.count("capture is started again: the capture process ended with exit code 1") == 2
+        assert caplog.text.count("exit code 1 unasked; it is started again") == 2
 
     run(work())
     first, second, third = (json.loads(line) for line in log.read_text().splitlines())
