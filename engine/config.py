@@ -36,8 +36,8 @@ class FeedOptions:
     - reconnect_delay_s: the wait before the first attempt to reconnect; it doubles with each failure.
     - reconnect_delay_max_s: where that doubling ends. Every wait has jitter; attempts never end.
     - connect_timeout_s: name resolution, TCP, TLS and handshake together.
-    - ack_timeout_s: a request unanswered for so long is made again; the third time ends the connection (then the
-      sixth, the twelfth: a topic that is never answered must not keep interrupting the others).
+    - ack_timeout_s: a request unanswered for so long is made again; the third time ends the connection, then
+      the sixth, the twelfth: a topic that is never answered must not keep interrupting the others.
     - snapshot_timeout_s: a subscribed book without a snapshot for so long is subscribed anew.
     - resync_delay_max_s: the longest wait between two resynchronisations of one topic.
     - rejected_retry_s: a rejected topic is tried again after this long, doubled each time up to an hour.

@@ -226,7 +226,7 @@ class Connection:
         self._set_timer()
 
     def _decide(self) -> None:
-        """Record and obey. A decision that cannot be recorded is obeyed all the same: no book may stay LIVE."""
+        """Record and obey; what cannot be recorded is obeyed all the same: no book may stay LIVE."""
         decisions = self.session.take_decisions()
         positions = [0] * len(decisions)
         try:

@@ -25,8 +25,8 @@ from ext.journal import RecordKind
 
 __all__ = ["Session"]
 
-# So many failures of one topic in a row replace the connection; then twice as many, and so on: a topic that a new
-# connection does not cure must not keep interrupting the others.
+# So many failures of one topic in a row replace the connection; then twice as many, and so on: a topic that
+# a new connection does not cure must not keep interrupting the others.
 ACK_FAILURES_MAX: Final = 3
 SNAPSHOT_FAILURES_MAX: Final = 5
 REJECTED_RETRY_MAX_S: Final = 3600
@@ -222,7 +222,7 @@ class Session:
     # answers
 
     def _match(self, reply: replies.Reply) -> Request | None:
-        """Find the request that was answered: by its id, else the oldest that fits, best one that is named."""
+        """Find the request that was answered: by its id, else the oldest that fits, preferably one named."""
         if reply.request_id:
             return self._requests.get(reply.request_id)
         topics = set(reply.confirmed + reply.refused)

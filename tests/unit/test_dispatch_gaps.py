@@ -1,5 +1,7 @@
 """Gaps and events that come as calls: connections, subscriptions, losses that a timer decided."""
 
+from collections.abc import Callable
+
 import pytest
 
 from ext.book import BookState
@@ -235,11 +237,12 @@ class FeedsBack(Notes):
 
     def on_gap(self, gap: Gap) -> None:
         assert self.dispatcher is not None
-        for tell in (
+        tells: list[Callable[[Dispatcher], object]] = [
             lambda dispatcher: dispatcher.feed(TRADE, 999),
-            lambda dispatcher: dispatcher.desired([f"orderbook.50.NEW{len(self.raised)}"], 999),
+            lambda dispatcher: dispatcher.desired(["orderbook.50.NEW"], 999),
             lambda dispatcher: dispatcher.lost(None, 1, 999, "stalled", "venue"),
-        ):
+        ]
+        for tell in tells:
             try:
                 tell(self.dispatcher)
             except RuntimeError as error:
