@@ -225,6 +225,14 @@ def test_what_only_the_fallback_reads_is_counted(plain: bytes, odd: bytes) -> No
     assert pair.dispatcher.counters["fallback"] == 1
 
 
+@pytest.mark.parametrize(("update_id", "seq"), [(1, 9), (5, 8)])
+def test_a_restart_and_a_falling_seq_are_judged_before_a_duplicate(update_id: int, seq: int) -> None:
+    pair = Pair.make()
+    pair.feed(book_frame("snapshot", update_id, [("1", "1")], [("2", "1")], seq=9))
+    pair.feed(book_frame("delta", update_id, [("1", "1")], [], seq=seq))
+    assert pair.dispatcher.counters["duplicates"] == 0
+
+
 @pytest.mark.parametrize(
     ("once", "twice"),
     [

@@ -110,16 +110,18 @@ class SlowDispatcher:
         if entry.state != LIVE:
             self.counters["dropped_unsynced"] += 1
             return False
-        is_same = message.update_id == entry.update_id
-        if is_same and entry.book.holds(message.bids, message.asks):
-            self.counters["duplicates"] += 1
-            return False
         if message.update_id == 1:
             self.lose(message.topic, "restart")
             return False
+        if falls(message.seq, entry.seq):
+            self.lose(message.topic, "sequence")
+            return False
+        if message.update_id == entry.update_id and entry.book.holds(message.bids, message.asks):
+            self.counters["duplicates"] += 1
+            return False
         is_next = message.update_id == entry.update_id + 1
         is_jump = message.update_id > entry.update_id + 1
-        if falls(message.seq, entry.seq) or not (is_next or (is_jump and entry.rule == "warn")):
+        if not (is_next or (is_jump and entry.rule == "warn")):
             self.lose(message.topic, "sequence")
             return False
         if is_jump:
