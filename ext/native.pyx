@@ -339,9 +339,11 @@ cdef class List(Column):
         """Give the row `count` 8-byte items and return where to write them."""
         cdef int64_t* ends = <int64_t*>self._ends.data
         cdef Py_ssize_t start = ends[row - 1] if row else 0
-        self._items.reserve(start + count + 1)
+        cdef Fixed items = <Fixed>self._items
+        if (start + count + 1) * 8 > items._capacity:
+            items.reserve(start + count + 1)
         ends[row] = start + count
-        return (<int64_t*>(<Fixed>self._items).data) + start
+        return <int64_t*>items.data + start
 
     cdef int put(self, Py_ssize_t row, object value) except -1:
         cdef int64_t* ends = <int64_t*>self._ends.data
