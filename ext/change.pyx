@@ -140,6 +140,8 @@ cdef int read_levels(BookChange change, Levels* side, object levels) except -1:
         _read_number(size_text, &size, &size_decimals)
         if size < 0:
             raise ValueError(f"size was {size_text!r}; a size must not be negative")
+        if size == 0:
+            size_decimals = 0
         change.reserve(side, side.count + 1)
         side.prices[side.count] = price
         side.sizes[side.count] = size

@@ -268,6 +268,8 @@ cdef class Decoder(Decoded):
             at = read_pair(at, end, &price, &price_scale, &size, &size_scale)
             if at == NULL:
                 return NULL
+            # A zero is the same at every scale; how it is spelled must not widen the book.
+            size_scale *= size != 0
             levels.prices[count] = price
             levels.sizes[count] = size
             levels.price_scales[count] = <uint8_t>price_scale
@@ -275,7 +277,6 @@ cdef class Decoder(Decoded):
             price_scale_max = max(price_scale_max, price_scale)
             size_scale_max = max(size_scale_max, size_scale)
             price_scale_min = min(price_scale_min, price_scale)
-            # A zero is the same at every scale.
             size_scale_min = min(size_scale_min, size_scale if size else <int>DIGITS_MAX)
             count += 1
             if at[0] != c",":

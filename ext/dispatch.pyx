@@ -39,6 +39,7 @@ from ext.topics cimport TOPIC_BOOK, TOPIC_STREAM, TOPIC_TICKER, Topic, TopicTabl
 from ext.updates cimport read_kline, read_liquidation
 
 cdef enum:
+    TOPICS_MAX = 65_536         # topics kept; frames of further ones are counted as unknown
     UNKNOWN_TOPICS_MAX = 1000   # names remembered, so that each is an event once
     DETAIL_CHARACTERS_MAX = 300
 
@@ -163,7 +164,7 @@ cdef class Dispatcher:
         if kind == LIQUIDATIONS:
             return self._take_liquidations()
         self._counts.unknown_topics += 1
-        name = self._decoder.message["topic"]
+        name = self._decoder.message["topic"][:DETAIL_CHARACTERS_MAX]
         if name not in self._unknown_topics and len(self._unknown_topics) < UNKNOWN_TOPICS_MAX:
             self._unknown_topics.add(name)
             self._event(name, "unknown_topic", "no decoder for this kind of topic; its frames are kept in the spool only")
@@ -384,7 +385,7 @@ cdef class Dispatcher:
         ticker.recv_ns = self._recv_ns
         ticker.position = self._position
         ticker.leg = self._leg
-        ticker.fields = topic.fields
+        ticker.fields = dict(topic.fields)
         ticker.changed = decoder.data
         self._calls.ticker(ticker)
         return 0
@@ -606,6 +607,9 @@ cdef class Dispatcher:
         """The topic of the decoded frame, created at first sight; None where it is not wanted any more."""
         cdef Topic topic = self._topics.find(self._decoder.topic, self._decoder.topic_size)
         if topic is None:
+            if len(self._topics.by_name) >= TOPICS_MAX:
+                self._counts.unknown_topics += 1
+                return None
             topic = self._named(self._decoder.topic[:self._decoder.topic_size].decode())
             topic.leg = self._leg
         if topic.removed:
@@ -682,7 +686,7 @@ cdef class Dispatcher:
                 fault=opened.fault,
                 leg=opened.leg,
                 start_ns=opened.start_ns,
-                end_ns=self._recv_ns,
+                end_ns=max(self._recv_ns, opened.start_ns),  # the wall clock may have stepped back
                 missing=opened.missing,
                 detail=opened.detail,
                 position=self._position,

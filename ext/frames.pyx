@@ -46,7 +46,13 @@ cdef class FrameListener(WSListener):
 
     cpdef on_ws_connected(self, WSTransport transport):
         self._partial = None
-        self._owner.on_connected(transport)
+        try:
+            self._owner.on_connected(transport)
+        except Exception as error:
+            # Without its subscriptions the connection is of no use: better none than one that is silent.
+            self.faults += 1
+            self._owner.on_fault(error)
+            transport.disconnect()
 
     cpdef on_ws_disconnected(self, WSTransport transport):
         self._partial = None

@@ -151,6 +151,8 @@ cdef int _take_levels(Decoded decoded, Levels* side, object levels, str name) ex
         _decimal(level[1], "size", &side.sizes[count], &size_scale)
         if side.sizes[count] < 0:
             raise _Refused(f"size must not be negative, was {brief(level[1])}")
+        if side.sizes[count] == 0:
+            size_scale = 0  # as in the fused decoder: how a zero is spelled must not widen the book
         side.price_scales[count] = <uint8_t>price_scale
         side.size_scales[count] = <uint8_t>size_scale
         change.note_scales(price_scale, price_scale, size_scale, size_scale)

@@ -53,7 +53,8 @@ class SlowBook:
     def _widen(self, bids: Change, asks: Change, kept: Iterable[str]) -> None:
         change = bids + asks
         price_scale = max([self.price_scale, *(price[1] for price, _ in change)])
-        size_scale = max([self.size_scale, *(size[1] for _, size in change)])
+        # How a zero is spelled says nothing of the sizes there are.
+        size_scale = max([self.size_scale, *(size[1] for _, size in change if size[0])])
         levels = [level for side in kept for level in self.sides[side].items()]
         limits = (Decimal(10) ** (18 - price_scale), Decimal(10) ** (18 - size_scale))
         if not all(fits(price, price_scale) and fits(size, size_scale) for price, size in change):

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from ext.book import BookState
 from ext.dispatch import Dispatcher
+from ext.listener import Listener, Ticker
 from tests.support.frames import book_frame, compact, trade_frame
 from tests.support.listeners import ControlNotes, Notes
 
@@ -340,3 +342,24 @@ def test_bbo_of_level_one_is_called_when_it_changes(dispatcher: Dispatcher, note
         dispatcher.feed(book_frame("snapshot", update_id, [("100", size)], [], depth=1), RECV_NS)
     assert [call.update_id for call in notes.books] == [10, 11, 12]
     assert len(notes.bbos) == 2
+
+
+def test_a_zero_spelled_with_many_decimals_widens_nothing() -> None:
+    dispatcher = Dispatcher("linear", notes := Notes())
+    dispatcher.feed(book_frame("snapshot", 10, [("100.5", "5.5")], [("101", "3")]), 1)
+    dispatcher.feed(book_frame("delta", 11, [("100.5", "0." + "0" * 18)], [("101", "2." + "0" * 2)]), 2)
+    book = dispatcher.book("BTCUSDT", 50)
+    assert book is not None
+    assert (book.state, book.size_scale, book.bids(), notes.gaps) == (BookState.LIVE, 2, [], [])
+
+
+def test_a_listener_may_keep_and_change_the_fields_of_a_ticker() -> None:
+    class Greedy(Listener):
+        def on_ticker(self, ticker: Ticker) -> None:
+            ticker.fields.clear()
+
+    dispatcher = Dispatcher("linear", Greedy())
+    head = {"topic": "tickers.BTCUSDT", "ts": 5, "cs": 7}
+    dispatcher.feed(compact({**head, "type": "snapshot", "data": {"symbol": "BTCUSDT", "lastPrice": "1"}}), 1)
+    dispatcher.feed(compact({**head, "type": "delta", "data": {"symbol": "BTCUSDT", "markPrice": "2"}}), 2)
+    assert dispatcher.ticker("BTCUSDT") == {"lastPrice": "1", "markPrice": "2"}
