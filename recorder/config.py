@@ -1,5 +1,6 @@
 """What to record and where: one model, filled from the command line or from a TOML file."""
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from engine.bybit import endpoints, topics
 from engine.config import feed_options
@@ -116,7 +118,7 @@ def load(path: Path, **replaced: Any) -> RecordConfig:
     try:
         return RecordConfig(**{**values, **replaced})
     except ValidationError as error:
-        location = error.errors()[0]["loc"]
+        location = _first(error)["loc"]
         line = _line_of(text, location)
         problem = _first_problem(error)
         where = f"{path}, line {line}" if line else f"{path}"
@@ -136,10 +138,19 @@ def _read(path: Path) -> str:
         raise ConfigError(
             "config", str(path), f"TOML is UTF-8 ({error.reason} at byte {error.start})"
         ) from None
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise ConfigError("config", str(path), f"it cannot be read: {reason}", "give a TOML file") from None
+
+
+def _first(error: ValidationError) -> ErrorDetails:
+    """A key that does not exist comes first: it may be why another one is missing."""
+    found = error.errors()
+    return next((details for details in found if details["type"] == "extra_forbidden"), found[0])
 
 
 def _first_problem(error: ValidationError) -> TapeheadError:
-    details = error.errors()[0]
+    details = _first(error)
     cause = details.get("ctx", {}).get("error")
     if isinstance(cause, TapeheadError):
         return cause
@@ -150,6 +161,8 @@ def _first_problem(error: ValidationError) -> TapeheadError:
         return ConfigError(field, details["input"], "there is no such key", "use " + " or ".join(similar))
     if details["type"] == "missing":
         return ConfigError(field, None, "it must be given", f"add {details['loc'][-1]}")
+    if details["type"] in ("tuple_type", "too_short"):
+        return ConfigError(field, details["input"], "a list with something in it is wanted", "write [...]")
     return ConfigError(field, details["input"], _lower_first(details["msg"]))
 
 

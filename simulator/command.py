@@ -3,14 +3,16 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import uvloop
 
 from simulator.clock import system_clock
-from simulator.errors import PortTakenError, SimulatorError
+from simulator.errors import MachineError, SimulatorError
 from simulator.generated import Generated
 from simulator.hub import Hub
 from simulator.instruments import CATEGORIES, listings
@@ -22,14 +24,17 @@ from simulator.switches import describe_switches, parse_switches
 
 DEFAULT_SYMBOLS = "linear:BTCUSDT,linear:ETHUSDT,spot:BTCUSDT,spot:ETHUSDT"
 DEFAULT_RATE = 100.0
+RATE_MIN, RATE_MAX = 0.1, 1_000_000
+SPEED_MAX = 1e9
+PORT_MAX = 65_535
 
 
 def _rate(text: str) -> float | None:
     if text == "max":
         return None
     rate = float(text)
-    if not 0.1 <= rate <= 1_000_000:
-        raise ValueError(text)
+    if not RATE_MIN <= rate <= RATE_MAX:
+        raise argparse.ArgumentTypeError(f"was {text!r}; use max, or {RATE_MIN} to {RATE_MAX:,}")
     return rate
 
 
@@ -41,17 +46,28 @@ def _speed(text: str) -> float | None:
 
 def _positive(text: str) -> float:
     value = float(text)
-    if not 0 < value < 1e9:
-        raise ValueError(text)
+    if not 0 < value < SPEED_MAX:
+        raise argparse.ArgumentTypeError(f"was {text!r}; use original, max, or a number above 0")
     return value
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= PORT_MAX):
+        raise argparse.ArgumentTypeError(f"was {text!r}; a port is 0 to {PORT_MAX}")
+    return int(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SimulatorError(f"{message}: see --help")
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's options."""
-    options = argparse.ArgumentParser("simulator", description="A Bybit V5 public market on loopback.")
+    options = _Parser("simulator", description="A Bybit V5 public market on loopback.")
     options.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
-    options.add_argument("--port", type=int, default=0, help="websocket port; 0 is any free one")
-    options.add_argument("--rest-port", type=int, default=0, help="REST port; 0 is any free one")
+    options.add_argument("--port", type=_port, default=0, help="websocket port; 0 is any free one")
+    options.add_argument("--rest-port", type=_port, default=0, help="REST port; 0 is any free one")
     options.add_argument(
         "--log", type=Path, help="file that gets `<send_ns> <connection> <frame>` for every frame sent"
     )
@@ -120,14 +136,18 @@ def _say(message: dict[str, object]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit code: 0 after a signal, 2 for wrong options, taken port, bad file."""
-    given = parser().parse_args(arguments)
-    if given.list_switches:
-        sys.stdout.write(describe_switches() + "\n")
-        return 0
+    """Run the command; return its exit code: 0 after a signal, else that of the error."""
     try:
+        given = parser().parse_args(arguments)
+        if given.list_switches:
+            sys.stdout.write(describe_switches() + "\n")
+            return 0
         uvloop.run(run(given))
     except SimulatorError as error:
         sys.stderr.write(f"simulator: {error}\n")
-        return 3 if isinstance(error, PortTakenError) else 2
+        return error.exit_code
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        sys.stderr.write(f"simulator: {error.filename or 'a file or socket'}: {reason}: name another\n")
+        return MachineError.exit_code
     return 0

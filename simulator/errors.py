@@ -1,9 +1,13 @@
-"""What the simulator raises when its caller asked for something it cannot do."""
+"""What the simulator raises when it cannot do what it was asked for."""
 
 
 class SimulatorError(Exception):
     """A wrong option or file; the text names the value, the rule and the remedy."""
 
+    exit_code = 2
 
-class PortTakenError(SimulatorError):
-    """A port that somebody else listens on."""
+
+class MachineError(SimulatorError):
+    """This machine does not let us: a port, a folder, a disk."""
+
+    exit_code = 3

@@ -12,7 +12,7 @@ from aiohttp import web
 from picows import ws_create_server
 
 from simulator.clock import Clock
-from simulator.errors import PortTakenError, SimulatorError
+from simulator.errors import MachineError, SimulatorError
 from simulator.hub import Hub
 from simulator.rest import Rest
 from simulator.source import IDLE, Source
@@ -85,7 +85,7 @@ async def _listen(start: Awaitable[T], option: str, port: int) -> T:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise PortTakenError(
+        raise MachineError(
             f"port {port} is taken; name another with {option}, or 0 for any free one"
         ) from error
 

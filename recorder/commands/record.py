@@ -145,7 +145,8 @@ class StatusLine:
         """Show the present state."""
         elapsed_s, frames = self._last
         self._last = (status.elapsed_s, status.capture.get("frames", 0))
-        rate = (self._last[1] - frames) / max(status.elapsed_s - elapsed_s, 0.001)
+        new_frames = max(0, self._last[1] - frames)  # a capture that was started again counts anew
+        rate = new_frames / max(status.elapsed_s - elapsed_s, 0.001)
         text = f"{summary(status)}, {rate:,.0f} frames/s"
         if self._output.console.is_terminal:
             self._live.update(Text(text), refresh=True)

@@ -105,6 +105,8 @@ def test_demo_leaves_other_folders_alone(tmp_path: Path, capsys: pytest.CaptureF
         (errno.EADDRINUSE, "another port"),
         (errno.EROFS, "writable"),
         (errno.EACCES, "permissions"),
+        (errno.ENOENT, "removed"),
+        (errno.ENAMETOOLONG, "shorter"),
     ],
 )
 def test_what_the_machine_refuses_is_said_plainly(

@@ -102,6 +102,8 @@ def test_a_mistake_is_named_with_its_line(
         ('[[market]]\ncategory = "spot"', "symbols"),
         ("[[market]]\nsymbols = []", "symbols"),
         ("[[market]]\nsymbols = 5", "symbols"),
+        ('[[market]]\nsymbols = "BTCUSDT"', "symbols was 'BTCUSDT'; a list .* write"),
+        ('symbols = ["BTCUSDT"]', "symbols was .* no such key"),
         ("#" * (config.CONFIG_BYTES_MAX + 1), "at most"),
     ],
 )
@@ -113,6 +115,11 @@ def test_what_is_no_configuration(text: str, expected: str, tmp_path: Path) -> N
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         config.load(tmp_path / "none.toml")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="it cannot be read: is a directory"):
+        config.load(tmp_path)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:

@@ -73,13 +73,17 @@ def test_serves_to_the_end_of_the_data_and_stops_at_a_signal(tmp_path: Path) -> 
         (["--playback", "/nowhere/at/all"], "no such file"),
         (["--rate", "0"], "argument --rate"),
         (["--speed", "-1"], "argument --speed"),
+        (["--port", "70000"], "argument --port: was '70000'; a port is 0 to 65535"),
+        (["--bogus"], "--bogus: see --help"),
     ],
 )
 def test_wrong_options_are_told_in_a_line(
     options: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code(*options) == 2
-    assert told in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert told in err
+    assert (out, err.count("\n")) == ("", 1)
 
 
 def test_a_taken_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +94,12 @@ def test_a_taken_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         assert exit_code("--port", str(port)) == 3
     told = f"simulator: port {port} is taken; name another with --port, or 0 for any free one\n"
     assert capsys.readouterr() == ("", told)
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "none" / "sent.log"
+    assert exit_code("--log", str(path)) == 3
+    assert capsys.readouterr().err == f"simulator: {path}: No such file or directory: name another\n"
 
 
 def test_list_switches(capsys: pytest.CaptureFixture[str]) -> None:
