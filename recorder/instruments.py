@@ -1,5 +1,6 @@
 """What REST records say of instruments: scales for a dispatcher, rows of the `instrument` table."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -8,16 +9,22 @@ from engine.bybit.instruments import parse
 from ext.columns import Columns
 from ext.dispatch import Dispatcher
 
-__all__ = ["append_instruments", "set_scales"]
+__all__ = ["append_instruments", "instrument_rows", "set_scales"]
 
 PATH = "instruments-info"
 
 
 def append_instruments(columns: Columns, payload: dict[str, Any], recv_ns: int, position: int) -> None:
     """Append a row for each instrument of a REST record; records of other requests append nothing."""
+    for row in instrument_rows(payload, recv_ns, position):
+        columns.append("instrument", row)
+
+
+def instrument_rows(payload: dict[str, Any], recv_ns: int, position: int) -> Iterator[dict[str, Any]]:
+    """Yield a row for each instrument of a REST record; none for records of other requests."""
     for instrument in _listed(payload):
         row = _row(payload["category"], instrument)
-        columns.append("instrument", row | {"valid_from": recv_ns, "position": position})
+        yield row | {"valid_from": recv_ns, "position": position}
 
 
 def set_scales(dispatcher: Dispatcher, payload: dict[str, Any]) -> None:

@@ -1,29 +1,36 @@
 """Spool against database: every row that the spool says there must be, and every book, up to the commit mark.
 
-The spool is run again with a listener that only counts; nothing of `Columns` or the loader is believed.
+The spool is run again with a listener that counts rows and adds up what is in them: positions, and the
+numbers that matter (prices, sizes, candles) in units of 10^-18. Nothing of `Columns` or the loader is
+believed.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from ext.book import OrderBook
 from ext.listener import Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
 from recorder.clickhouse import Database
+from recorder.instruments import instrument_rows
 from recorder.playback import Playback
 
 __all__ = ["BookCheck", "RowCheck", "VerifyReport", "book_at", "verify"]
 
 RUN_RECORDS: Final = 10_000
+SCALE: Final = 18  # decimals of what is added up
 
+Key = tuple[str, str, str, str]
 Levels = list[tuple[Decimal, Decimal]]
 
 
 @dataclass(frozen=True)
 class RowCheck:
-    """Rows of one kind: expected from the spool, found in the table."""
+    """Rows of one kind: expected from the spool, found in the table; `is_equal`: their sums are."""
 
     table: str
     category: str
@@ -32,11 +39,12 @@ class RowCheck:
     expected: int
     found: int
     repeated: int
+    is_equal: bool
 
     @property
     def is_right(self) -> bool:
-        """Whether each expected row is there, once."""
-        return self.expected == self.found and self.repeated == 0
+        """Whether each expected row is there, once, with the numbers that it must have."""
+        return self.expected == self.found and self.repeated == 0 and self.is_equal
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ class VerifyReport:
         rows = [
             f"{check.table} {check.category} {check.symbol} {check.detail}".rstrip()
             + f": {check.expected} rows expected, {check.found} found, {check.repeated} of them repeated"
+            + ("" if check.is_equal else ", their positions and numbers do not add up to the same")
             for check in self.rows
             if not check.is_right
         ]
@@ -82,7 +91,8 @@ class VerifyReport:
             for check in self.books
             if not check.is_right
         ]
-        return rows + books
+        nothing = [] if self.position else [f"nothing of recorder {self.recorder} is loaded"]
+        return nothing + rows + books
 
     @property
     def is_right(self) -> bool:
@@ -109,58 +119,127 @@ class VerifyReport:
 
 
 class _Census(Listener):
-    """Counts what there must be a row for, by (table, category, symbol, detail), and knows the books.
+    """Counts and adds up what there must be a row for, by (table, category, symbol, detail); knows the books.
 
     `books` holds each book with the update id of the last message that was good: a book that has it still is
     as it was then, whether the recording goes on or ended on purpose.
     """
 
     def __init__(self) -> None:
-        self.rows: Counter[tuple[str, str, str, str]] = Counter()
+        self.rows: Counter[Key] = Counter()
+        self.sums: Counter[Key] = Counter()
         self.books: dict[tuple[str, str, int], tuple[OrderBook, int]] = {}
 
     def on_book(self, book: OrderBook) -> None:
         self.books[book.category, book.symbol, book.depth] = (book, book.update_id)
         if book.depth == 1:
-            table = "bbo"
+            self._best(book)
+            return
+        key = (book.category, book.symbol, str(book.depth))
+        change = book.change
+        if change is None or change.is_snapshot:
+            numbers = chain(*book.bids(), *book.asks())
+            self._add(("book_snapshot", *key), book.position + book.checksum(), numbers)
         else:
-            table = "book_snapshot" if book.change is not None and book.change.is_snapshot else "book_delta"
-        self.rows[table, book.category, book.symbol, str(book.depth)] += 1
+            self._add(("book_delta", *key), book.position, chain(*change.bids, *change.asks))
 
     def on_bbo(self, book: OrderBook) -> None:
         if book.depth > 1:
-            self.rows["bbo", book.category, book.symbol, str(book.depth)] += 1
+            self._best(book)
 
     def on_trade(self, trade: Trade) -> None:
-        self.rows["trade", trade.category, trade.symbol, ""] += 1
+        key = ("trade", trade.category, trade.symbol, "")
+        self._add(key, trade.position, (trade.price, trade.size))
 
     def on_ticker(self, ticker: Ticker) -> None:
-        self.rows["ticker", ticker.category, ticker.symbol, ""] += 1
+        numbers = (ticker.get(field) for field in ("lastPrice", "volume24h", "turnover24h"))
+        self._add(("ticker", ticker.category, ticker.symbol, ""), ticker.position, numbers)
 
     def on_kline(self, kline: Kline) -> None:
-        self.rows["kline", kline.category, kline.symbol, kline.interval] += 1
+        numbers = (kline.open, kline.high, kline.low, kline.close, kline.volume, kline.turnover)
+        self._add(("kline", kline.category, kline.symbol, kline.interval), kline.position, numbers)
 
     def on_liquidation(self, liquidation: Liquidation) -> None:
-        self.rows["liquidation", liquidation.category, liquidation.symbol, ""] += 1
+        key = ("liquidation", liquidation.category, liquidation.symbol, "")
+        self._add(key, liquidation.position, (liquidation.price, liquidation.size))
 
     def on_gap(self, gap: Gap) -> None:
-        self.rows["gap", gap.category, gap.topic, ""] += 1
+        self._add(
+            ("gap", gap.category, gap.topic, gap.cause), gap.position, (gap.id, gap.start_ns, gap.end_ns)
+        )
 
     def on_event(self, event: Event) -> None:
-        self.rows["event", event.category, event.topic, event.kind] += 1
+        self._add(("event", event.category, event.topic, event.kind), event.position)
+
+    def on_rest(self, payload: dict[str, Any], recv_ns: int, position: int) -> None:
+        """Count the instruments of a REST answer, as `Playback` hands it."""
+        for row in instrument_rows(payload, recv_ns, position):
+            self._add(("instrument", row["category"], row["symbol"], ""), position)
+
+    def _best(self, book: OrderBook) -> None:
+        numbers = chain(*book.bids(1), *book.asks(1))
+        self._add(("bbo", book.category, book.symbol, str(book.depth)), book.position, numbers)
+
+    def _add(self, key: Key, position: int, numbers: Iterable[Decimal | int | None] = ()) -> None:
+        self.rows[key] += 1
+        self.sums[key] += position + sum(_units(number) for number in numbers if number)
 
 
-# Per table: what tells symbol, detail and identity of a row, and which rows the spool alone explains.
+def _units(number: Decimal | int) -> int:
+    return number if isinstance(number, int) else int(number.scaleb(SCALE))
+
+
+def _scaled(columns: str, scale: str) -> str:
+    """SQL of the sum of integer columns with a scale, in units of 10^-18."""
+    return " + ".join(
+        f"toInt256({column}) * toInt256(intExp10({SCALE} - {scale}))" for column in columns.split()
+    )
+
+
+def _decimal(columns: str) -> str:
+    """SQL of the sum of Decimal columns, in units of 10^-18; NULL is 0."""
+    return " + ".join(
+        f"toInt256(toDecimal256(ifNull({column}, 0), {SCALE}) * toDecimal256('1e{SCALE}', 0))"
+        for column in columns.split()
+    )
+
+
+def _levels(side: str) -> str:
+    """SQL of the sum of the prices and sizes of one side of a row's levels."""
+    prices, sizes = (f"arraySum(x->toInt256(x),{side}_{what})" for what in ("prices", "sizes"))
+    return f"{_scaled(prices, 'price_scale')} + {_scaled(sizes, 'size_scale')}"
+
+
+_BEST: Final = (
+    f"{_scaled('bid_price ask_price', 'price_scale')} + {_scaled('bid_size ask_size', 'size_scale')}"
+)
+_GAP: Final = "id + toInt256(toUnixTimestamp64Nano(start)) + ifNull(toUnixTimestamp64Nano(end), 0)"
+
+# Per table: what tells symbol, detail and identity of a row, which rows the spool alone explains, and the
+# numbers of a row as `_Census` adds them up.
 _FOUND: Final = {
-    "book_delta": ("symbol", "toString(depth)", "position", "1"),
-    "book_snapshot": ("symbol", "toString(depth)", "position", "origin = 'venue'"),
-    "bbo": ("symbol", "toString(depth)", "position", "1"),
-    "trade": ("symbol", "''", "(position, item)", "1"),
-    "ticker": ("symbol", "''", "position", "1"),
-    "kline": ("symbol", "interval", "(position, item)", "1"),
-    "liquidation": ("symbol", "''", "(position, item)", "1"),
-    "gap": ("topic", "''", "(position, id, isNull(end))", "1"),
-    "event": ("topic", "kind", "(position, detail)", "kind != 'row_refused'"),
+    "book_delta": ("symbol", "toString(depth)", "position", "1", f"{_levels('bid')} + {_levels('ask')}"),
+    "book_snapshot": (
+        "symbol",
+        "toString(depth)",
+        "position",
+        "origin = 'venue'",
+        f"{_levels('bid')} + {_levels('ask')} + checksum",
+    ),
+    "bbo": ("symbol", "toString(depth)", "position", "1", _BEST),
+    "trade": (
+        "symbol",
+        "''",
+        "(position, item)",
+        "1",
+        f"{_scaled('price', 'price_scale')} + {_scaled('size', 'size_scale')}",
+    ),
+    "ticker": ("symbol", "''", "position", "1", _decimal("last_price volume_24h turnover_24h")),
+    "kline": ("symbol", "interval", "(position, item)", "1", _decimal("open high low close volume turnover")),
+    "liquidation": ("symbol", "''", "(position, item)", "1", _decimal("price size")),
+    "gap": ("topic", "cause", "(position, id, isNull(end))", "1", _GAP),
+    "event": ("topic", "kind", "(position, detail)", "kind != 'row_refused'", "0"),
+    "instrument": ("symbol", "''", "(position, symbol)", "1", "0"),
 }
 
 
@@ -180,7 +259,7 @@ def verify(spool: Path, database: Database, recorder: str) -> VerifyReport:
     )
     position = int(mark[0][0])
     census = _Census()
-    playback = Playback(spool, census)
+    playback = Playback(spool, census, census.on_rest)
     while position and playback.run(RUN_RECORDS, until=position):
         pass
     playback.close()
@@ -189,7 +268,7 @@ def verify(spool: Path, database: Database, recorder: str) -> VerifyReport:
         position,
         playback.frames,
         playback.records,
-        _check_rows(database, recorder, position, census.rows),
+        [*_check_rows(database, recorder, position, census), _check_marks(database, recorder, playback)],
         [
             _check_book(database, recorder, position, book)
             for book, update_id in census.books.values()
@@ -204,24 +283,37 @@ def verify(spool: Path, database: Database, recorder: str) -> VerifyReport:
     )
 
 
-def _check_rows(
-    database: Database, recorder: str, position: int, expected: Counter[tuple[str, str, str, str]]
-) -> list[RowCheck]:
-    found: dict[tuple[str, str, str, str], tuple[int, int]] = {}
-    for table, (symbol, detail, identity, explained) in _FOUND.items():
+def _check_rows(database: Database, recorder: str, position: int, census: _Census) -> list[RowCheck]:
+    found: dict[Key, tuple[int, int, int]] = {}
+    for table, (symbol, detail, identity, explained, numbers) in _FOUND.items():
         rows = database.query(
-            f"SELECT category, {symbol}, {detail}, count(), count() - uniqExact({identity}) FROM {table}"  # noqa: S608  # names of ours
+            f"SELECT category, {symbol}, {detail}, count(), count() - uniqExact({identity}),"  # noqa: S608  # names of ours
+            f" sum(toInt256(position) + {numbers}) FROM {table}"
             f" WHERE recorder = {{recorder:String}} AND position <= {{position:UInt64}} AND {explained}"
             " GROUP BY 1, 2, 3",
             {"recorder": recorder, "position": position},
         )
-        found |= {(table, str(row[0]), str(row[1]), str(row[2])): (int(row[3]), int(row[4])) for row in rows}
-    return [
-        RowCheck(
-            *key, expected=expected[key], found=found.get(key, (0, 0))[0], repeated=found.get(key, (0, 0))[1]
-        )
-        for key in sorted({*expected, *found})
-    ]
+        for category, topic, what, count, repeated, total in rows:
+            found[table, str(category), str(topic), str(what)] = (int(count), int(repeated), int(total))
+    checks = []
+    for key in sorted({*census.rows, *found}):
+        count, repeated, total = found.get(key, (0, 0, 0))
+        checks.append(RowCheck(*key, census.rows[key], count, repeated, total == census.sums[key]))
+    return checks
+
+
+def _check_marks(database: Database, recorder: str, playback: Playback) -> RowCheck:
+    """The records that the commit marks say were loaded, each range following on the one before."""
+    ((records, overlaps),) = database.query(
+        "SELECT sum(records), countIf(first_position <= before) FROM (SELECT records, first_position,"
+        " lagInFrame(last_position) OVER"
+        " (ORDER BY first_position ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before"
+        " FROM load_batch WHERE recorder = {recorder:String})",
+        {"recorder": recorder},
+    )
+    return RowCheck(
+        "load_batch", "", "", "records", playback.records, int(records), int(overlaps), is_equal=True
+    )
 
 
 def _check_book(database: Database, recorder: str, position: int, book: OrderBook) -> BookCheck:
