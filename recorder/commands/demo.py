@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from engine.errors import UsageError
 from recorder.commands.options import AsJson
 from recorder.errors import ExitCode
+from recorder.lock import FolderLock
 from recorder.output import Output
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def _make_way(data: Path) -> None:
         raise UsageError(
             f"{data} is there, and is no earlier demonstration", "choose another folder with --data"
         )
+    lock = FolderLock(data)  # a recording that still runs there is not pulled from under its feet
     shutil.rmtree(data)
+    lock.release()
 
 
 def _print(report: "Report", data: Path, output: Output) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from recorder import cli
+from recorder.commands.demo import MARK
 from recorder.errors import ExitCode, from_os_error
 from recorder.folder import DataFolder
+from recorder.lock import FolderLock
 
 VERBS = ("demo", "record", "simulate", "sql", "verify", "gaps", "version")
 
@@ -96,6 +98,18 @@ def test_demo_leaves_other_folders_alone(tmp_path: Path, capsys: pytest.CaptureF
     assert code == ExitCode.USAGE
     assert str(tmp_path) in message
     assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_demo_does_not_replace_one_that_still_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / MARK).touch()
+    lock = FolderLock(tmp_path)
+    code, message = failure(capsys, "demo", "--data", str(tmp_path))
+    lock.release()
+    assert code == ExitCode.ENVIRONMENT
+    assert f"{tmp_path} is in use by" in message
+    assert (tmp_path / MARK).exists()
 
 
 @pytest.mark.parametrize(
