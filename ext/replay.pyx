@@ -7,7 +7,7 @@ from ext.journal cimport FRAME, RecordHeader, make_record
 from ext.segment cimport DAMAGE, RECORD, Found, SegmentReader
 
 
-def feed(SegmentReader reader not None, dict routes not None, Py_ssize_t limit):
+cpdef tuple feed(SegmentReader reader, dict routes, Py_ssize_t limit):
     """Feed up to `limit` frames from `reader` to their dispatchers; returns ``(frames, item)``.
 
     `routes` maps a connection's number to its ``(Dispatcher, leg)``. `item` is what ended the run: a Record that is no
@@ -20,6 +20,8 @@ def feed(SegmentReader reader not None, dict routes not None, Py_ssize_t limit):
     cdef int connection = -1
     cdef int leg = 0
     cdef Py_ssize_t frames = 0
+    if reader is None or routes is None:
+        raise TypeError("feed takes a SegmentReader and its routes, was None")
     while frames < limit:
         found = reader.advance()
         if found != RECORD:
