@@ -9,7 +9,7 @@ from ext.fixed cimport rescale_mantissa
 
 cdef enum:
     MERGED_MAX = 512           # levels written anew at once
-    MERGE_REACH = 64           # levels between two changes that are still close together
+    MERGE_REACH = 16           # levels between two changes that are still close together
     LADDER_CAPACITY_MIN = 64   # levels
     LINE_BYTES_MAX = 64        # of a checksum line: side, two numbers of at most 20 characters, separators
 
@@ -37,6 +37,8 @@ cdef inline Py_ssize_t _locate(const Ladder* ladder, Py_ssize_t hint, int64_t ke
 
     if at < ladder.end and keys[at] < key:
         return _lower_bound(keys, at + 1, ladder.end, key)
+    if at > ladder.start and keys[ladder.start] >= key:
+        return ladder.start  # what leaves the window or enters it there
     while at - step >= ladder.start and keys[at - step] >= key:
         at -= step
         step += step
@@ -91,7 +93,8 @@ cdef inline int _insert(Ladder* ladder, Py_ssize_t* place, int64_t key, int64_t 
             return -1
         at = ladder.start + offset
     if offset < ladder.end - at:
-        _shift(ladder, ladder.start, at, -1)
+        if offset:
+            _shift(ladder, ladder.start, at, -1)
         ladder.start -= 1
         at -= 1
     else:
@@ -107,7 +110,8 @@ cdef inline void _remove(Ladder* ladder, Py_ssize_t* place) noexcept nogil:
     """Remove the level at *place, moving the shorter side; *place becomes the index of the next better level."""
     cdef Py_ssize_t at = place[0]
     if at - ladder.start < ladder.end - at - 1:
-        _shift(ladder, ladder.start, at, 1)
+        if at > ladder.start:
+            _shift(ladder, ladder.start, at, 1)
         ladder.start += 1
         place[0] = at + 1
     else:

@@ -60,4 +60,15 @@ static inline void scan_sixteen(const char *text, uint32_t *quotes, uint32_t *po
 }
 
 #endif
+
+static inline void scan_thirty_two(const char *text, uint32_t *quotes, uint32_t *points, uint32_t *digits)
+{
+    uint32_t more_quotes, more_points, more_digits;
+    scan_sixteen(text, quotes, points, digits);
+    scan_sixteen(text + 16, &more_quotes, &more_points, &more_digits);
+    *quotes |= more_quotes << 16;
+    *points |= more_points << 16;
+    *digits |= more_digits << 16;
+}
+
 #endif

@@ -14,6 +14,7 @@ cdef extern from *:
 
 cdef extern from "scan.h":
     void scan_sixteen(const char* text, uint32_t* quotes, uint32_t* points, uint32_t* digits) nogil
+    void scan_thirty_two(const char* text, uint32_t* quotes, uint32_t* points, uint32_t* digits) nogil
     uint32_t scan_not_plain(const char* text) nogil
 
 
@@ -169,30 +170,25 @@ cdef inline const char* read_decimal(const char* at, int64_t* mantissa, int* sca
     return at + 1
 
 
-cdef inline const char* read_digits(const char* at, int64_t* mantissa, int* scale) noexcept nogil:
-    """The usual decimal: up to eight digits, then perhaps a point and up to eight more; ends at the closing quote.
+cdef inline bint take_digits(
+    const char* at, uint32_t end, uint32_t points, uint32_t digits, int64_t* mantissa, int* scale
+) noexcept nogil:
+    """The usual decimal at `at`: up to eight digits, then perhaps a point and up to eight more; False for anything else.
 
-    Reads up to 24 bytes. NULL at anything else, a sign included. Where the number ends is known before what it is, and
-    whether it has a point is computed, not branched on: deletes ("0") stand between sizes with fractions in no
-    predictable order.
+    `end` is the bit of its closing quote, `points` and `digits` what stands where. Where the number ends is known before
+    what it is, and whether it has a point is computed, not branched on: deletes ("0") stand between sizes with
+    fractions in no predictable order.
     """
     cdef:
-        uint32_t quotes, points, digits, point, end
+        uint32_t point = points & -points & (end - 1)
         uint64_t whole_mask
-        int size, whole, decimals
+        int whole = trailing_zeros(point | end)
+        int decimals = trailing_zeros(end) - whole - (point != 0)
 
-    scan_sixteen(at, &quotes, &points, &digits)
-    end = quotes & -quotes
-    point = points & -points & (end - 1)
     digits &= end - 1
-    # There is an end; all before it but one point is digits; the first and the last are.
-    if end == 0 or digits ^ point != end - 1 or not digits & 1 or not (digits << 1) & end:
-        return NULL
-    size = trailing_zeros(end)
-    whole = trailing_zeros(point | end)
-    decimals = size - whole - (point != 0)
-    if whole > 8 or decimals > 8:
-        return NULL
+    # All before the end but one point is digits; the first and the last are.
+    if digits ^ point != end - 1 or not digits & 1 or not (digits << 1) & end or whole > 8 or decimals > 8:
+        return False
     if whole + decimals <= 8:
         whole_mask = <uint64_t>-1 >> (64 - 8 * whole)
         mantissa[0] = <int64_t>eight_digits(
@@ -204,20 +200,39 @@ cdef inline const char* read_digits(const char* at, int64_t* mantissa, int* scal
             + eight_digits(read_word(at + whole + 1), decimals)
         )
     scale[0] = decimals
-    return at + size
+    return True
 
 
 cdef inline const char* read_pair(
     const char* at, const char* end, int64_t* price, int* price_scale, int64_t* size, int* size_scale
 ) noexcept nogil:
-    """A ["price","size"] pair; ends past its bracket."""
-    cdef const char* next
+    """A ["price","size"] pair; ends past its bracket.
+
+    The usual one is seen as a whole, so that where the next begins does not wait for two numbers one after the other.
+    """
+    cdef:
+        uint32_t quotes, points, digits, price_end, size_start, size_end
+        int second, last
+
     if end - at >= PAIR_BYTES_MAX and at[0] == c"[" and at[1] == c'"':
-        next = read_digits(at + 2, price, price_scale)
-        if next != NULL and next[1] == c"," and next[2] == c'"':
-            next = read_digits(next + 3, size, size_scale)
-            if next != NULL and next[1] == c"]":
-                return next + 2
+        scan_thirty_two(at + 2, &quotes, &points, &digits)
+        price_end = quotes & -quotes
+        quotes ^= price_end
+        size_start = quotes & -quotes
+        quotes ^= size_start
+        size_end = quotes & -quotes
+        if size_end and size_start == price_end << 2:
+            last = trailing_zeros(size_end)
+            second = trailing_zeros(size_start) + 1
+            if (
+                at[second] == c","
+                and at[last + 3] == c"]"
+                and take_digits(at + 2, price_end, points, digits, price, price_scale)
+                and take_digits(
+                    at + 2 + second, size_end >> second, points >> second, digits >> second, size, size_scale
+                )
+            ):
+                return at + last + 4
     return read_any_pair(at, price, price_scale, size, size_scale)
 
 
