@@ -49,6 +49,8 @@ cdef class OrderBook:
     cdef Fit fit(self, BookChange change) noexcept nogil
     cdef bint _can_widen(self, int price_scale, int size_scale) noexcept nogil
     cdef void _widen(self, int price_scale, int size_scale) noexcept nogil
+    cdef int check_live(self) except -1
+    cdef int copy_into(self, OrderBook twin) except -1
     cdef int _take(
         self, bint is_snapshot, bids, asks, int64_t update_id, int64_t seq, int64_t ts_ms, int64_t cts_ms
     ) except -1

@@ -134,17 +134,26 @@ cdef class OrderBook:
         return found
 
     def snapshot(self, bids, asks, *, int64_t update_id=0, int64_t seq=0, int64_t ts_ms=0, int64_t cts_ms=0):
-        """Replace both sides with [(price text, size text), ...] and become LIVE (STALE if a number does not fit)."""
+        """Replace both sides with [(price text, size text), ...] and become LIVE; return whether it did.
+
+        False: a number does not fit 18 digits, the book is STALE.
+        """
         self._take(True, bids, asks, update_id, seq, ts_ms, cts_ms)
+        return self.state == BookState.LIVE
 
     def delta(self, bids, asks, *, int64_t update_id=0, int64_t seq=0, int64_t ts_ms=0, int64_t cts_ms=0):
-        """Set each price to its absolute size, 0 deleting it; STALE if a number does not fit.
+        """Set each price to its absolute size, 0 deleting it; return whether the book is still LIVE, as all numbers fit.
 
         Raises ValueError unless the book is LIVE: a delta means nothing without what it changes.
         """
+        self.check_live()
+        self._take(False, bids, asks, update_id, seq, ts_ms, cts_ms)
+        return self.state == BookState.LIVE
+
+    cdef int check_live(self) except -1:
         if self.state != BookState.LIVE:
             raise ValueError(f"{self.topic} is {BookState(self.state).name}: a delta needs a LIVE book, give a snapshot first")
-        self._take(False, bids, asks, update_id, seq, ts_ms, cts_ms)
+        return 0
 
     cdef int _take(
         self, bint is_snapshot, bids, asks, int64_t update_id, int64_t seq, int64_t ts_ms, int64_t cts_ms
@@ -229,6 +238,11 @@ cdef class OrderBook:
         cdef OrderBook twin = OrderBook(
             self.category, self.symbol, self.depth, self._base_price_scale, self._base_size_scale
         )
+        self.copy_into(twin)
+        return twin
+
+    cdef int copy_into(self, OrderBook twin) except -1:
+        """Give a book of the same topic the present state."""
         twin.price_scale = self.price_scale
         twin.size_scale = self.size_scale
         twin.state = self.state
@@ -242,7 +256,7 @@ cdef class OrderBook:
         twin.absent_deletes = self.absent_deletes
         copy_ladder(&twin._bids, &self._bids)
         copy_ladder(&twin._asks, &self._asks)
-        return twin
+        return 0
 
     def __eq__(self, other):
         """Whether both are books of the same category, symbol and depth with equal levels by value."""
