@@ -41,6 +41,7 @@ bench: build  ## every benchmark, one after the other
 	$(BIN)/python -m benchmarks book
 	$(BIN)/python -m benchmarks wire
 	$(BIN)/python -m benchmarks load
+	$(BIN)/python -m benchmarks venue
 
 record: build  ## record BTCUSDT (linear) from mainnet into ./data until Ctrl-C
 	$(BIN)/tapehead record --category linear BTCUSDT --data data

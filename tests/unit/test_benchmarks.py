@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import book, harness, kernels, native, peers, receivers, report, stream, tape
+from benchmarks import book, harness, kernels, native, peers, receivers, report, stream, tape, venue
 
 
 def replay(frames: list[bytes]) -> tuple[list[tuple[Decimal, Decimal]], stream.Levels]:
@@ -143,6 +143,13 @@ def test_book_that_differs_in_one_size_is_noticed(tmp_path: Path) -> None:
     next(iter(expected["levels"].values()))[0][7][1] = "0.123456"
     path.write_text(json.dumps(expected))
     assert not load_and_keep(tmp_path)["right"]
+
+
+def test_whole_venue_is_captured_without_a_gap(tmp_path: Path) -> None:
+    venue.draw(tmp_path, symbols=4, messages=200)
+    spec = {"folder": str(tmp_path), "symbols": 4, "rate": 2_000, "companion": True}
+    facts = harness.spawn("venue", spec)
+    assert facts["right"]
 
 
 def test_missing_valgrind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
