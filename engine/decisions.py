@@ -10,9 +10,10 @@ replay is equal to the live run. Payloads carry all that obeying needs:
     REJECTED      topics start_ns reason
     STALLED       topics start_ns detail
     LOST          topics start_ns cause fault detail
+    NOTED         kind topic detail    an event that frames do not tell
 
 and before these connection, category and leg. ``topics`` of LOST may be null: all that are
-wanted; it may be without connection, category and leg: it then concerns all of them.
+wanted. LOST and NOTED may be without connection, category and leg: they then concern all of them.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ __all__ = ["STOPPED", "Decision", "Payload", "obey"]
 
 Payload = dict[str, Any]
 
+ALL_LEGS: Final = -1
 STOPPED: Final = "stopped"  # the cause of a DISCONNECTED that this side wanted
 
 
@@ -90,11 +92,24 @@ def _lost(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int)
     _lose(dispatcher, payload, recv_ns, position, payload["cause"], payload["fault"], payload["detail"])
 
 
+def _noted(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    if payload.get("category", dispatcher.category) == dispatcher.category:
+        leg = payload.get("leg", 0)
+        dispatcher.noted(payload["kind"], payload["topic"], payload["detail"], recv_ns, leg, position)
+
+
 def _lose(
     dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int, cause: str, fault: str, detail: str
 ) -> None:
     dispatcher.lost(
-        payload["topics"], payload["start_ns"], recv_ns, cause, fault, payload.get("leg", 0), position, detail
+        payload["topics"],
+        payload["start_ns"],
+        recv_ns,
+        cause,
+        fault,
+        payload.get("leg", ALL_LEGS),
+        position,
+        detail,
     )
 
 
@@ -106,4 +121,5 @@ _ACTIONS: Final[dict[RecordKind, Callable[[Dispatcher, Payload, int, int], None]
     RecordKind.REJECTED: _rejected,
     RecordKind.STALLED: _stalled,
     RecordKind.LOST: _lost,
+    RecordKind.NOTED: _noted,
 }

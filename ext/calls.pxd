@@ -1,7 +1,7 @@
 from libc.stdint cimport uint64_t
 
 from ext.book cimport OrderBook
-from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener cimport Event, Gap, Item, Kline, Liquidation, Listener, Ticker, Trade
 
 
 cdef class Calls:
@@ -13,9 +13,7 @@ cdef class Calls:
     cdef int book(self, OrderBook book) except -1
     cdef int bbo(self, OrderBook book) except -1
     cdef int trade(self, Trade trade) except -1
-    cdef int ticker(self, Ticker ticker) except -1
-    cdef int kline(self, Kline kline) except -1
-    cdef int liquidation(self, Liquidation liquidation) except -1
+    cdef int item(self, Item item) except -1
     cdef int gap(self, Gap gap) except -1
     cdef int event(self, Event event) except -1
     cdef int _failed(self, str callback, object error) except -1

@@ -3,9 +3,10 @@
 import logging
 
 from ext.book cimport OrderBook
-from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener cimport Event, Gap, Item, Kline, Liquidation, Listener, Ticker, Trade
 
 cdef object _LOGGER = logging.getLogger("tapehead")
+cdef dict _ITEM_CALLBACKS = {Ticker: "on_ticker", Kline: "on_kline", Liquidation: "on_liquidation"}
 
 
 cdef class Calls:
@@ -36,25 +37,16 @@ cdef class Calls:
             self._failed("on_trade", error)
         return 0
 
-    cdef int ticker(self, Ticker ticker) except -1:
+    cdef int item(self, Item item) except -1:
         try:
-            self._listener.on_ticker(ticker)
+            if isinstance(item, Ticker):
+                self._listener.on_ticker(<Ticker>item)
+            elif isinstance(item, Kline):
+                self._listener.on_kline(<Kline>item)
+            else:
+                self._listener.on_liquidation(<Liquidation>item)
         except Exception as error:
-            self._failed("on_ticker", error)
-        return 0
-
-    cdef int kline(self, Kline kline) except -1:
-        try:
-            self._listener.on_kline(kline)
-        except Exception as error:
-            self._failed("on_kline", error)
-        return 0
-
-    cdef int liquidation(self, Liquidation liquidation) except -1:
-        try:
-            self._listener.on_liquidation(liquidation)
-        except Exception as error:
-            self._failed("on_liquidation", error)
+            self._failed(_ITEM_CALLBACKS[type(item)], error)
         return 0
 
     cdef int gap(self, Gap gap) except -1:

@@ -40,7 +40,7 @@ cdef class MarketTable(Table):
         self.symbol = self._columns["symbol"]
         self.position = self.fixed("position", 8)
         self.source = self.fixed("source", 1)
-        self.leg = self.fixed("leg", 1)
+        self.leg = self.fixed("leg", 2)
         self.recv = self.fixed("recv", 8)
         self.ts_lag_ms = self.fixed("ts_lag_ms", 8)
 
@@ -53,7 +53,7 @@ cdef class MarketTable(Table):
         self.symbol.put_text(row, symbol)
         (<uint64_t*>self.position.data)[row] = position
         (<uint8_t*>self.source.data)[row] = self._source
-        (<uint8_t*>self.leg.data)[row] = leg
+        (<uint16_t*>self.leg.data)[row] = leg
         (<int64_t*>self.recv.data)[row] = recv_ns
         (<int64_t*>self.ts_lag_ms.data)[row] = recv_ns // NS_PER_MS - ts_ms
         return row

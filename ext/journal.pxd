@@ -15,6 +15,7 @@ cpdef enum RecordKind:
     HEARTBEAT = 11    # empty
     LOST = 12         # JSON {"topics", "start_ns", "cause", "fault", "detail"}
     STOPPED = 13      # empty: the recorder ended on purpose
+    NOTED = 14        # JSON {"kind", "topic", "detail"}: an event that frames do not tell
 
 cpdef enum JournalLimit:
     PAYLOAD_BYTES_MAX = 4194304   # of one record

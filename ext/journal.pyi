@@ -15,6 +15,7 @@ class RecordKind(IntEnum):
     HEARTBEAT = 11
     LOST = 12
     STOPPED = 13
+    NOTED = 14
 
 class JournalLimit(IntEnum):
     PAYLOAD_BYTES_MAX = ...

@@ -26,24 +26,28 @@ cdef class Trade:
         int _tick_direction
 
 
-cdef class Ticker:
+cdef class Item:
+    # One element of a message that is no book and no trade.
     cdef:
         readonly str category
         readonly str symbol
-        readonly bint is_snapshot
         readonly int64_t ts_ms
-        readonly int64_t seq
         readonly int64_t recv_ns
         readonly uint64_t position
         readonly int leg
+        readonly int index
+
+
+cdef class Ticker(Item):
+    cdef:
+        readonly bint is_snapshot
+        readonly int64_t seq
         readonly dict fields
         readonly dict changed
 
 
-cdef class Kline:
+cdef class Kline(Item):
     cdef:
-        readonly str category
-        readonly str symbol
         readonly str interval
         readonly int64_t start_ms
         readonly int64_t end_ms
@@ -55,26 +59,14 @@ cdef class Kline:
         readonly object turnover
         readonly bint is_closed
         readonly int64_t time_ms
-        readonly int64_t ts_ms
-        readonly int64_t recv_ns
-        readonly uint64_t position
-        readonly int leg
-        readonly int index
 
 
-cdef class Liquidation:
+cdef class Liquidation(Item):
     cdef:
-        readonly str category
-        readonly str symbol
         readonly str side
         readonly object price
         readonly object size
         readonly int64_t time_ms
-        readonly int64_t ts_ms
-        readonly int64_t recv_ns
-        readonly uint64_t position
-        readonly int leg
-        readonly int index
 
 
 cdef class Gap:

@@ -74,7 +74,11 @@ cdef class Trade:
         return f"<Trade {self.category} {self.symbol} {self.side} {self.size} @ {self.price} {self.trade_id}>"
 
 
-cdef class Ticker:
+cdef class Item:
+    """One element of a message: whose it is, when it was sent and received, and its `index` within the message."""
+
+
+cdef class Ticker(Item):
     """A ticker with everything known after this message.
 
     `fields` holds the merged fields as sent (text; a field never sent is absent, a field sent as "" is ""); `changed`
@@ -95,7 +99,7 @@ cdef class Ticker:
         return f"<Ticker {self.category} {self.symbol} {self.changed}>"
 
 
-cdef class Kline:
+cdef class Kline(Item):
     """A candle as of this message; `is_closed` on its last one. `time_ms` is the last match inside it."""
 
     def __repr__(self):
@@ -105,7 +109,7 @@ cdef class Kline:
         )
 
 
-cdef class Liquidation:
+cdef class Liquidation(Item):
     """One liquidation. `side` is the position's: "Buy" means a long was liquidated. `price` is the bankruptcy price."""
 
     def __repr__(self):

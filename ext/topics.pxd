@@ -10,6 +10,10 @@ cdef enum TopicKind:
     TOPIC_STREAM = 2   # trades, klines, liquidations: nothing to lose but what passes by
 
 
+cdef enum:
+    LEG_NONE = -1
+
+
 cdef class Topic:
     cdef:
         readonly str name
@@ -19,7 +23,10 @@ cdef class Topic:
         OrderBook book
         dict fields          # merged ticker fields, None until a snapshot
         Gap gap              # the open one, or None
+        # The legs that carry it, in the order told; `leg` is the only one, LEG_NONE where there is none or several.
+        list legs
         int leg
+        bint is_decided      # a decision put it on its legs: frames of others are not wanted
         bint removed
         bint is_strict
         int64_t last_recv_ns
@@ -29,6 +36,8 @@ cdef class Topic:
         int bbo_size_scale
         bytes _key
 
+    cdef int join(self, int leg) except -1
+    cdef int part(self, int leg) except -1
     cdef bint is_new_bbo(self) noexcept
 
 

@@ -44,6 +44,23 @@ cdef class Topic:
         self._key = name.encode()
         self.is_strict = True
         self.kind = TOPIC_STREAM
+        self.legs = []
+        self.leg = LEG_NONE
+
+    cdef int join(self, int leg) except -1:
+        """Carried by this leg too, from now on."""
+        self.removed = False
+        if leg not in self.legs:
+            self.legs.append(leg)
+        self.leg = leg if len(self.legs) == 1 else LEG_NONE
+        return 0
+
+    cdef int part(self, int leg) except -1:
+        """Carried by this leg no more."""
+        if leg in self.legs:
+            self.legs.remove(leg)
+        self.leg = self.legs[0] if len(self.legs) == 1 else LEG_NONE
+        return 0
 
     cdef bint is_new_bbo(self) noexcept:
         """Whether the best levels differ by value from those at the last call; remembers them."""

@@ -1,5 +1,4 @@
-from ext.listener cimport Kline, Liquidation
+from ext.decoded cimport FrameKind
 from ext.topics cimport Topic
 
-cdef Kline read_kline(str category, Topic topic, int index, dict fields)
-cdef Liquidation read_liquidation(str category, Topic topic, int index, dict fields)
+cdef list read_items(FrameKind kind, Topic topic, list elements)

@@ -6,6 +6,7 @@ from reprlib import repr as brief
 
 from libc.stdint cimport int64_t
 
+from ext.decoded cimport KLINE, FrameKind
 from ext.listener cimport Kline, Liquidation
 from ext.topics cimport Topic
 
@@ -14,11 +15,16 @@ cdef object _INT64_MAX = 2**63 - 1
 cdef object _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 
 
-cdef Kline read_kline(str category, Topic topic, int index, dict fields):
+cdef list read_items(FrameKind kind, Topic topic, list elements):
+    """The items of a message, not yet stamped; KeyError, TypeError or ValueError where one is none."""
+    if kind == KLINE:
+        return [read_kline(topic, fields) for fields in elements]
+    return [read_liquidation(fields) for fields in elements]
+
+
+cdef Kline read_kline(Topic topic, dict fields):
     """One element of a kline message; KeyError or ValueError for what is none."""
     cdef Kline kline = Kline()
-    kline.category = category
-    kline.symbol = topic.symbol
     kline.interval = topic.interval
     kline.start_ms = _milliseconds(fields, "start")
     kline.end_ms = _milliseconds(fields, "end")
@@ -30,11 +36,10 @@ cdef Kline read_kline(str category, Topic topic, int index, dict fields):
     kline.turnover = _number(fields, "turnover")
     kline.is_closed = _flag(fields, "confirm")
     kline.time_ms = _milliseconds(fields, "timestamp")
-    kline.index = index
     return kline
 
 
-cdef Liquidation read_liquidation(str category, Topic topic, int index, dict fields):
+cdef Liquidation read_liquidation(dict fields):
     """One element of an allLiquidation message; KeyError or ValueError for what is none."""
     cdef Liquidation liquidation = Liquidation()
     side = fields["S"]
@@ -43,13 +48,11 @@ cdef Liquidation read_liquidation(str category, Topic topic, int index, dict fie
         raise ValueError(f'S must be "Buy" or "Sell", was {brief(side)}')
     if not isinstance(symbol, str):
         raise ValueError(f"s must be text, was {brief(symbol)}")
-    liquidation.category = category
     liquidation.symbol = symbol
     liquidation.side = side
     liquidation.price = _number(fields, "p")
     liquidation.size = _number(fields, "v")
     liquidation.time_ms = _milliseconds(fields, "T")
-    liquidation.index = index
     return liquidation
 
 

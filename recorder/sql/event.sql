@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS event
     category LowCardinality(String),
     topic LowCardinality(String),
     position UInt64,
-    leg UInt8,
+    leg UInt16,
     recv DateTime64(9, 'UTC'),
     kind LowCardinality(String),
     detail String

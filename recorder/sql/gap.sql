@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS gap
     position UInt64 COMMENT 'of the record that led to this row',
     cause LowCardinality(String),
     fault LowCardinality(String),
-    leg UInt8,
+    leg UInt16,
     start DateTime64(9, 'UTC'),
     end Nullable(DateTime64(9, 'UTC')),
     missing Nullable(UInt64) COMMENT 'messages, where the update ids tell',

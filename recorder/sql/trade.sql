@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS trade
     position UInt64 CODEC(Delta, T64, ZSTD(1)),
     item UInt16 CODEC(T64, ZSTD(1)),
     source Enum8('live' = 1, 'backfill' = 2, 'import' = 3),
-    leg UInt8,
+    leg UInt16,
     recv DateTime64(9, 'UTC') CODEC(Delta, T64, ZSTD(1)),
     ts_lag_ms Int64 CODEC(T64, ZSTD(1)) COMMENT 'recv - ts, whole milliseconds',
     ts DateTime64(3, 'UTC') ALIAS fromUnixTimestamp64Milli(intDiv(toUnixTimestamp64Nano(recv), 1000000) - ts_lag_ms, 'UTC'),

@@ -77,3 +77,11 @@ def test_kinds_without_meaning_for_a_dispatcher_do_nothing(kind: RecordKind) -> 
     log = Log()
     obey(Dispatcher("linear", log), kind, {}, 1)
     assert log.lines == []
+
+
+@pytest.mark.parametrize(("category", "lines"), [("linear", ["listed  NEWUSDT"]), ("spot", [])])
+def test_a_note_is_an_event_of_its_category(category: str, lines: list[str]) -> None:
+    log = Log()
+    payload = {"category": category, "kind": "listed", "topic": "", "detail": "NEWUSDT"}
+    obey(Dispatcher("linear", log), RecordKind.NOTED, payload, 1)
+    assert log.lines == lines

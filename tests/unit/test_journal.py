@@ -75,7 +75,7 @@ def test_a_record_has_the_documented_layout(journal: Journal, segments: Segments
 
 def test_kinds_keep_the_numbers_that_are_on_disk() -> None:
     names = "SEGMENT FRAME CONNECTED DISCONNECTED REQUESTED CONFIRMED REJECTED STALLED CLOCK REST HEARTBEAT"
-    names += " LOST STOPPED"
+    names += " LOST STOPPED NOTED"
     assert {kind.name: kind.value for kind in RecordKind} == {
         name: number for number, name in enumerate(names.split(), start=1)
     }

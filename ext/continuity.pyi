@@ -1,0 +1,14 @@
+from collections.abc import Mapping
+
+from ext.decided import Decided
+from ext.listener import Control, Listener
+
+class Continuity(Decided):
+    def __init__(
+        self,
+        category: str,
+        listener: Listener,
+        *,
+        control: Control | None = None,
+        rules: Mapping[int, str] | None = None,
+    ) -> None: ...
