@@ -1,5 +1,6 @@
 """The venue's public REST interface: market data without a key."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,6 +21,8 @@ ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
 INSTRUMENTS_PER_PAGE: Final = 1000
 PAGES_MAX: Final = 100
 TIMEOUT_S: Final = 10.0
+
+_COIN: Final = re.compile(r"[A-Z0-9]{1,20}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +71,33 @@ class RestClient:
 
         Options are listed for one base coin at a time, BTC unless told otherwise.
         """
+        listed = await self.instrument_list(category, base_coin=base_coin, status=status)
+        return [instruments.parse(category, raw) for raw in listed]
+
+    async def instrument_list(
+        self, category: str, *, base_coin: str = "", status: str = ""
+    ) -> list[Mapping[str, Any]]:
+        """Return the venue's own objects of the instruments of a category, all pages."""
         topics.check_category(category)
         path = "/v5/spread/instrument" if category == "spread" else "/v5/market/instruments-info"
         query = {"category": category, "baseCoin": base_coin, "status": status}
         if category != "spot":
             query["limit"] = str(INSTRUMENTS_PER_PAGE if category != "spread" else 500)
-        found: list[Instrument] = []
+        found: list[Mapping[str, Any]] = []
         for _ in range(PAGES_MAX):
             answer = await self.get(path, query)
-            found += [instruments.parse(category, raw) for raw in _list(answer)]
+            found += _list(answer)
             cursor = answer.result.get("nextPageCursor")
             if not cursor:
                 return found
             query["cursor"] = str(cursor)
         raise AnswerError(path, f"more than {PAGES_MAX} pages")
+
+    async def option_coins(self) -> list[str]:
+        """Return the base coins for which options are listed at present."""
+        answer = await self.get("/v5/market/option-base-coins", {})
+        coins = (str(one.get("baseCoin")) for one in _list(answer) if one.get("hasSymbol"))
+        return sorted({coin for coin in coins if _COIN.fullmatch(coin)})
 
     async def orderbook(self, category: str, symbol: str, limit: int = 1000) -> RestAnswer:
         """Return the book: ``result`` has ``s``, ``b``, ``a``, ``ts``, ``u``, ``seq``, ``cts``."""
@@ -178,6 +194,8 @@ def _list(answer: RestAnswer) -> list[Mapping[str, Any]]:
     found = answer.result.get("list")
     if not isinstance(found, list):
         raise AnswerError(answer.path, f"list must be an array, was {found!r}")
+    if not all(isinstance(one, Mapping) for one in found):
+        raise AnswerError(answer.path, "list must hold objects")
     return found
 
 
