@@ -24,6 +24,7 @@ __all__ = [
     "Refused",
     "Source",
     "changes",
+    "number",
     "parse",
     "read",
     "sort_out",
@@ -188,11 +189,11 @@ def parse(category: str, raw: Mapping[str, Any]) -> Instrument:
             size_step=lot["step"],
             price_scale=price_scale,
             size_scale=size_scale,
-            min_price=_number(price.get("minPrice")),
-            max_price=_number(price.get("maxPrice")),
-            min_size=_number(lot.get("min")),
-            max_size=_number(lot.get("max")),
-            min_notional=_number(lot.get("notional")),
+            min_price=number(price.get("minPrice")),
+            max_price=number(price.get("maxPrice")),
+            min_size=number(lot.get("min")),
+            max_size=number(lot.get("max")),
+            min_notional=number(lot.get("notional")),
             launch_ms=_time_ms(raw.get("launchTime")),
             delivery_ms=_time_ms(raw.get("deliveryTime")),
             raw=raw,
@@ -290,13 +291,13 @@ def _word(value: object) -> str:
 
 
 def _decimals(name: str, step: object) -> int:
-    text = _number(step)
+    text = number(step)
     if text is None or Decimal(text) <= 0:
         raise ValueError(f"the {name} was {ascii(step)[:NUMBER_CHARS_MAX]}, expected a number above 0")
     return len(text.partition(".")[2].rstrip("0"))
 
 
-def _number(text: object) -> str | None:
+def number(text: object) -> str | None:
     """Return the text of a price or size that can be stored exactly; None for anything else.
 
     Spreads have negative prices.

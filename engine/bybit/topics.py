@@ -47,7 +47,7 @@ KINDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 REPLACED_KINDS: Final = {"liquidation": "allLiquidation", "trade": "publicTrade"}
 REPLACED_PARAMETERS: Final = {("orderbook", "500"): "1000"}
 
-_SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,40}", re.ASCII)
+_SYMBOL: Final = re.compile(r"(?!.*\.\.)[A-Z0-9][A-Z0-9._/-]{0,40}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
