@@ -5,7 +5,6 @@ Nothing here asks or remembers anything: the same rules and the same reading giv
 
 import fnmatch
 import re
-import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -24,7 +23,6 @@ __all__ = [
     "difference",
     "is_pattern",
     "select",
-    "shard_of",
     "topic_groups",
 ]
 
@@ -195,12 +193,6 @@ def difference(wanted: Iterable[tuple[str, ...]], subscribed: Collection[str]) -
         if fresh:
             added.append(fresh)
     return Difference(tuple(added), tuple(topic for topic in subscribed if topic not in kept))
-
-
-def shard_of(category: str, symbol: str, shards: int) -> int:
-    """Return which of ``shards`` processes has a symbol; options of one coin stay together."""
-    key = symbol.partition("-")[0] if category == "option" else symbol
-    return zlib.crc32(key.encode()) % shards
 
 
 def _check_name(field_name: str, symbol: str) -> None:

@@ -1,9 +1,7 @@
 """What to record and where: one model, filled from the command line or from a TOML file."""
 
-import os
-import re
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,15 +14,21 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
-from engine.bybit import endpoints, topics
+from engine.bybit import endpoints
 from engine.config import feed_options
-from engine.errors import ConfigError, TapeheadError, UsageError, nearest
+from engine.errors import ConfigError, nearest
+from engine.selection import Rule, topic_groups
+from recorder.config_problems import first_problem
+from recorder.units import seconds, size_bytes
 
-__all__ = ["Market", "RecordConfig", "checked", "load"]
+__all__ = ["Market", "RecordConfig", "checked"]
 
-CONFIG_BYTES_MAX: Final = 1 << 20
+LEGS_MAX: Final = 2
+SHARDS_MAX: Final = 16
+REFRESH_S: Final = 3600.0
+REFRESH_S_MIN: Final = 1.0
+REFRESH_S_MAX: Final = 86_400.0
 
 
 def _text_of_number(value: object) -> object:
@@ -32,6 +36,7 @@ def _text_of_number(value: object) -> object:
 
 
 Interval = Annotated[str, BeforeValidator(_text_of_number)]
+Depths = tuple[int | str, ...]
 
 
 class _Model(BaseModel):
@@ -39,33 +44,72 @@ class _Model(BaseModel):
 
 
 class Market(_Model):
-    """Symbols of one category and what to record of each."""
+    """Which symbols of one category, and what to record of each.
+
+    ``symbols`` to ``exclude`` select, as `engine.selection.Rule` says. ``depths`` are the books of symbols
+    that differ. ``companion`` adds the book of depth 1 to deeper ones, where the category has it: it is how
+    a dead book is told from a quiet one. ``auto_listings``: what is listed later and matches joins. ``legs``
+    are the connections that carry each topic; a ``hot`` symbol has one of its own.
+    """
 
     category: str = "linear"
-    symbols: tuple[str, ...] = Field(min_length=1)
-    book: tuple[int, ...] = (50,)
+    symbols: tuple[str, ...] = ()
+    base: tuple[str, ...] = ()
+    quote: tuple[str, ...] = ()
+    settle: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    top: int = 0
+    exclude: tuple[str, ...] = ()
+    auto_listings: bool = True
+    book: Depths = (50,)
+    depths: dict[str, Depths] = {}
+    companion: bool = True
     trades: bool = True
     tickers: bool = False
     kline: tuple[Interval, ...] = ()
     liquidations: bool = False
+    legs: int = Field(default=1, ge=1, le=LEGS_MAX)
+    hot: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _exists(self) -> "Market":
-        self.topics()
+        rule = self.rule
+        for depths in (self.book, *self.depths.values()):
+            streams = {**rule.streams, "book": depths}
+            topic_groups(replace(rule, depths={}, streams=streams), rule.names or ("ANY",))
+        for symbol in self.hot:
+            if symbol in self.symbols or rule.patterns:
+                continue
+            raise ConfigError("hot", list(self.hot), f"symbols does not name {symbol}", "add it there")
         return self
 
-    def topics(self) -> list[str]:
-        """Return the topics, each once. Raises TopicError, naming the nearest that exists."""
-        groups = topics.symbol_topics(
-            self.category,
-            self.symbols,
-            book=self.book,
-            trades=self.trades,
-            ticker=self.tickers,
-            kline=self.kline,
-            liquidations=self.liquidations,
+    @property
+    def rule(self) -> Rule:
+        """What is selected, and the streams of each symbol. Raises UsageError for what cannot be."""
+        return Rule(
+            category=self.category,
+            symbols=self.symbols,
+            base=self.base,
+            quote=self.quote,
+            settle=self.settle,
+            status=self.status,
+            top=self.top,
+            exclude=self.exclude,
+            depths=self.depths,
+            companion=self.companion,
+            streams={
+                "book": self.book,
+                "trades": self.trades,
+                "ticker": self.tickers,
+                "kline": self.kline,
+                "liquidations": self.liquidations,
+            },
         )
-        return [topic for group in groups for topic in group]
+
+    def topics(self) -> list[str]:
+        """Return the topics of the symbols that are named, each once."""
+        rule = self.rule
+        return [topic for group in topic_groups(rule, rule.names) for topic in group]
 
 
 class RecordConfig(_Model):
@@ -73,6 +117,8 @@ class RecordConfig(_Model):
 
     ``data`` is the folder of the recording. ``recorder`` names it in every row. ``url`` and ``rest_url``
     replace the base URLs of the environment. ``feed`` holds options of `engine.config.FeedOptions`.
+    ``refresh_s`` is how often the instruments are read again. ``shards`` is over how many capture processes
+    the symbols are spread. The keys of one `Market` may stand here in place of ``market``.
     """
 
     data: Path = Path("data")
@@ -82,7 +128,37 @@ class RecordConfig(_Model):
     url: str | None = None
     rest_url: str | None = None
     market: tuple[Market, ...] = Field(min_length=1)
+    refresh_s: float = Field(default=REFRESH_S, ge=REFRESH_S_MIN, le=REFRESH_S_MAX)
+    shards: int = Field(default=1, ge=1, le=SHARDS_MAX)
     feed: dict[str, int | float] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_market(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        market = {name: value for name, value in values.items() if name in Market.model_fields}
+        _refuse_unknown(values, (*cls.model_fields, *Market.model_fields))
+        if not market:
+            return values
+        if "market" in values:
+            name, value = next(iter(market.items()))
+            rule = "a file with [[market]] says in each what it records"
+            raise ConfigError(name, value, rule, "move it below one of them")
+        rest = {name: value for name, value in values.items() if name not in market}
+        return rest | {"market": [market]}
+
+    @field_validator("refresh_s", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return seconds("refresh_s", value) if isinstance(value, str) else value
+
+    @field_validator("feed", mode="before")
+    @classmethod
+    def _with_units(cls, options: object) -> object:
+        if not isinstance(options, dict):
+            return options
+        return {name: _without_unit(str(name), value) for name, value in options.items()}
 
     @field_validator("feed")
     @classmethod
@@ -102,97 +178,17 @@ def checked(**values: Any) -> RecordConfig:
     try:
         return RecordConfig(**values)
     except ValidationError as error:
-        raise _first_problem(error) from None
+        raise first_problem(RecordConfig, error) from None
 
 
-def load(path: Path, **replaced: Any) -> RecordConfig:
-    """Return the configuration of a TOML file; ``replaced`` keys win over the file's.
-
-    Raises UsageError: the message begins with the file and, where it is known, the line.
-    """
-    text = _read(path)
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError("config", str(path), f"this is no TOML: {error}", "mend that line") from None
-    try:
-        return RecordConfig(**{**values, **replaced})
-    except ValidationError as error:
-        location = _first(error)["loc"]
-        line = _line_of(text, location)
-        problem = _first_problem(error)
-        where = f"{path}, line {line}" if line else f"{path}"
-        raise UsageError(f"{where}: {problem.problem}", problem.remedy) from None
+def _refuse_unknown(values: dict[str, Any], known: Collection[str]) -> None:
+    for name, value in values.items():
+        if name not in known:
+            similar = nearest(name, known) or tuple(known)
+            raise ConfigError(name, value, "there is no such key", "use " + " or ".join(similar))
 
 
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(CONFIG_BYTES_MAX + 1)
-        if len(data) > CONFIG_BYTES_MAX:
-            raise ConfigError("config", str(path), f"a configuration has at most {CONFIG_BYTES_MAX} bytes")
-        return data.decode("utf-8")
-    except FileNotFoundError:
-        raise ConfigError("config", str(path), "there is no such file", "check the path") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            "config", str(path), f"TOML is UTF-8 ({error.reason} at byte {error.start})"
-        ) from None
-    except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
-        raise ConfigError("config", str(path), f"it cannot be read: {reason}", "give a TOML file") from None
-
-
-def _first(error: ValidationError) -> ErrorDetails:
-    """A key that does not exist comes first: it may be why another one is missing."""
-    found = error.errors()
-    return next((details for details in found if details["type"] == "extra_forbidden"), found[0])
-
-
-def _first_problem(error: ValidationError) -> TapeheadError:
-    details = _first(error)
-    cause = details.get("ctx", {}).get("error")
-    if isinstance(cause, TapeheadError):
-        return cause
-    field = ".".join(str(part) for part in details["loc"])
-    if details["type"] == "extra_forbidden":
-        known = _keys(details["loc"][:-1])
-        similar = nearest(str(details["loc"][-1]), known) or tuple(known)
-        return ConfigError(field, details["input"], "there is no such key", "use " + " or ".join(similar))
-    if details["type"] == "missing":
-        return ConfigError(field, None, "it must be given", f"add {details['loc'][-1]}")
-    if details["type"] in ("tuple_type", "too_short"):
-        return ConfigError(field, details["input"], "a list with something in it is wanted", "write [...]")
-    return ConfigError(field, details["input"], _lower_first(details["msg"]))
-
-
-def _keys(location: Iterable[int | str]) -> list[str]:
-    return list((Market if "market" in location else RecordConfig).model_fields)
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-_TABLE = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]\]?")
-_KEY = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*=")
-
-
-def _line_of(text: str, location: tuple[int | str, ...]) -> int:
-    """Return the line of a key, or of its table; 0 if it is not in the text (tomllib keeps no positions)."""
-    table: tuple[int | str, ...] = ()
-    tables: dict[str, int] = {}
-    best, best_depth = 0, 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _TABLE.match(line):
-            name = header[1]
-            count = tables[name] = tables.get(name, -1) + 1
-            table = (name, count) if line.lstrip().startswith("[[") else (name,)
-            path: tuple[int | str, ...] = table
-        elif key := _KEY.match(line):
-            path = (*table, key[1])
-        else:
-            continue
-        if len(path) > best_depth and location[: len(path)] == path:
-            best, best_depth = number, len(path)
-    return best
+def _without_unit(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return size_bytes(name, value) if "bytes" in name else seconds(name, value)

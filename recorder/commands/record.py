@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.text import Text
 
 from engine.errors import ConfigError
-from recorder import config as configs
 from recorder.commands.options import AsJson
-from recorder.config import RecordConfig
+from recorder.config import RecordConfig, checked
+from recorder.config_file import load
 from recorder.errors import MachineError
 from recorder.output import Output
 from recorder.supervisor import Status, Supervisor
@@ -77,9 +77,7 @@ def record(
         raise ConfigError(
             "SYMBOLS", [], "at least one is needed", "add one, such as BTCUSDT, or give --config FILE"
         )
-    settings = (
-        configs.checked(market=[market], **general) if config is None else configs.load(config, **general)
-    )
+    settings = checked(market=[market], **general) if config is None else load(config, **general)
     output = Output(as_json=as_json)
     output.result(asyncio.run(_record(settings, seconds, output)))
 

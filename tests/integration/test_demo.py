@@ -15,7 +15,7 @@ import pytest
 
 from recorder import cli
 from recorder.clickhouse import Database, open_embedded
-from recorder.config import load
+from recorder.config_file import load
 from recorder.errors import ExitCode
 from tests.support.recordings import ROOT, read_line, simulation, tapehead
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UsageError
-from recorder import config
+from recorder import config_file
 from recorder.config import Market, RecordConfig
+from recorder.config_file import load
 
 WHOLE = """
 data = "tape"
@@ -38,7 +39,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_whole_file(tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, WHOLE))
+    settings = load(write(tmp_path, WHOLE))
     assert settings.data == Path("tape")
     assert settings.recorder == "rack-2"
     assert settings.feed == {"ping_interval_s": 15, "reconnect_delay_s": 0.25}
@@ -46,22 +47,51 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert first.topics() == [
         f"{kind}.{symbol}"
         for symbol in ("BTCUSDT", "ETHUSDT")
-        for kind in ("orderbook.50", "orderbook.200", "publicTrade", "kline.1", "kline.D")
+        for kind in ("orderbook.50", "orderbook.200", "orderbook.1", "publicTrade", "kline.1", "kline.D")
     ]
     assert second == Market(category="spot", symbols=("BTCUSDT",), trades=False, tickers=True)
 
 
-def test_the_smallest_file(tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, '[[market]]\nsymbols = ["BTCUSDT"]\n'))
-    assert settings.market[0].topics() == ["orderbook.50.BTCUSDT", "publicTrade.BTCUSDT"]
+@pytest.mark.parametrize("text", ['[[market]]\nsymbols = ["BTCUSDT"]\n', 'symbols = ["BTCUSDT"]'])
+def test_the_smallest_file(text: str, tmp_path: Path) -> None:
+    (market,) = load(write(tmp_path, text)).market
+    assert market.topics() == ["orderbook.50.BTCUSDT", "orderbook.1.BTCUSDT", "publicTrade.BTCUSDT"]
+    assert market.auto_listings
+
+
+def test_the_keys_of_one_market_may_stand_alone(tmp_path: Path) -> None:
+    text = """
+    data = "tape"
+    refresh_s = "10m"
+    shards = 2
+    quote = ["USDT"]
+    top = 50
+    exclude = ["*PERP"]
+    companion = false
+    hot = ["BTCUSDT"]
+    legs = 2
+    depths = { "BTCUSDT" = [1000, 200], "DOGE*" = [] }
+
+    [feed]
+    reconnect_delay_s = "200ms"
+    message_bytes_max = "2MiB"
+    """
+    settings = load(write(tmp_path, text))
+    (market,) = settings.market
+    assert (settings.refresh_s, settings.shards) == (600, 2)
+    assert settings.feed == {"reconnect_delay_s": 0.2, "message_bytes_max": 2 << 20}
+    assert (market.rule.patterns, market.rule.top, market.rule.exclude) == (("*",), 50, ("*PERP",))
+    assert (market.legs, market.hot) == (2, ("BTCUSDT",))
+    assert market.depths == {"BTCUSDT": (1000, 200), "DOGE*": ()}
+    assert RecordConfig.model_validate(settings.model_dump(mode="json")) == settings
 
 
 def test_what_is_given_beside_the_file_wins(tmp_path: Path) -> None:
-    assert config.load(write(tmp_path, WHOLE), data=Path("elsewhere")).data == Path("elsewhere")
+    assert load(write(tmp_path, WHOLE), data=Path("elsewhere")).data == Path("elsewhere")
 
 
 def test_it_survives_the_handover_to_a_child(tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, WHOLE))
+    settings = load(write(tmp_path, WHOLE))
     assert RecordConfig.model_validate(settings.model_dump(mode="json")) == settings
 
 
@@ -71,8 +101,8 @@ def test_it_survives_the_handover_to_a_child(tmp_path: Path) -> None:
         ('data = "tape"', 'date = "tape"', 2, ("date", "no such key", "use data")),
         ("book = [50, 200]", "bok = [50, 200]", 12, ("market.0.bok", "no such key", "use book")),
         ("trades = false", "trade = false", 18, ("market.1.trade", "use trades")),
-        ("ping_interval_s = 15", "ping_intervall_s = 15", 6, ("ping_intervall_s", "ping_interval_s")),
-        ("ping_interval_s = 15", "ping_interval_s = 25", 6, ("ping_interval_s was 25", "20")),
+        ("ping_interval_s = 15", "ping_intervall_s = 15", 7, ("ping_intervall_s", "ping_interval_s")),
+        ("ping_interval_s = 15", "ping_interval_s = 25", 7, ("ping_interval_s was 25", "20")),
         ("book = [50, 200]", "book = [50, 500]", 10, ("depth was 500", "1, 50, 200, 1000", "use 1000")),
         ("book = [50, 200]", 'book = "deep"', 12, ("market.0.book was 'deep'",)),
         ('category = "spot"', 'category = "sport"', 15, ("category was 'sport'", "spot")),
@@ -85,7 +115,7 @@ def test_a_mistake_is_named_with_its_line(
 ) -> None:
     assert WHOLE.count(before) == 1
     with pytest.raises(UsageError) as caught:
-        config.load(write(tmp_path, WHOLE.replace(before, after)))
+        load(write(tmp_path, WHOLE.replace(before, after)))
     message = str(caught.value)
     assert "record.toml" in message
     assert all(text in message for text in expected), message
@@ -103,27 +133,47 @@ def test_a_mistake_is_named_with_its_line(
         ("[[market]]\nsymbols = []", "symbols"),
         ("[[market]]\nsymbols = 5", "symbols"),
         ('[[market]]\nsymbols = "BTCUSDT"', "symbols was 'BTCUSDT'; a list .* write"),
-        ('symbols = ["BTCUSDT"]', "symbols was .* no such key"),
-        ("#" * (config.CONFIG_BYTES_MAX + 1), "at most"),
+        (
+            'symbols = ["BTCUSDT"]\n[[market]]\nsymbols = ["ETHUSDT"]',
+            "line 1: symbols was",
+        ),
+        ('\nsymbls = ["BTCUSDT"]', "line 2: symbls was .*no such key: use symbols"),
+        ('symbols = ["BTCUSDT"]\nbok = [50]', "line 2: bok was .*use book"),
+        ('symbols = ["BTCUSDT"]\nexclude = ["BTC*"]', "line 2: exclude was .*symbols names BTCUSDT"),
+        ('symbols = ["BTCUSDT"]\ndepths = {BTCUSDT = [500]}', "depth was 500.*use 1000"),
+        ('symbols = ["BTCUSDT"]\ntrades = false\nbook = []', "nothing was asked for"),
+        ('symbols = ["BTCUSDT"]\nhot = ["ETHUSDT"]', "line 2: hot was .*does not name ETHUSDT"),
+        ('symbols = ["BTCUSDT"]\nlegs = 3', "line 2: market.0.legs was 3; .*less than or equal to 2"),
+        ('symbols = ["BTCUSDT"]\nshards = 0', "line 2: shards was 0"),
+        ('symbols = ["BTCUSDT"]\nrefresh_s = "1 fortnight"', 'line 2: refresh_s was .* write "200ms"'),
+        ('symbols = ["BTCUSDT"]\nrefresh_s = "1ms"', "line 2: refresh_s was .*greater than or equal to 1"),
+        ('symbols = ["btcusdt"]', "use BTCUSDT"),
+        ('symbols = ["BTCUSDT"]\n[feed]\npong_timeout_s = "5"', "line 3: pong_timeout_s was '5'"),
+        ('symbols = ["BTCUSDT"]\n[feed]\nmessage_bytes_max = "5s"', "line 3: .*a size ends in B, KB"),
+        ('category = "option"\nsymbols = ["BTC*"]', "depth was 50; option has 25, 100"),
+        ('category = "spread"\ntop = 5\nbook = [25]', "line 2: top was 5; spread has no"),
+        ('status = ["Traiding"]', "line 1: status was 'Traiding'.*use Trading"),
+        ("a = " + "[" * 5000, "TOML|nested"),
+        ("#" * (config_file.CONFIG_BYTES_MAX + 1), "at most"),
     ],
 )
 def test_what_is_no_configuration(text: str, expected: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=expected):
-        config.load(write(tmp_path, text))
+        load(write(tmp_path, text))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
-        config.load(tmp_path / "none.toml")
+        load(tmp_path / "none.toml")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it cannot be read: is a directory"):
-        config.load(tmp_path)
+        load(tmp_path)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "record.toml"
     path.write_bytes(b'data = "\xff"')
     with pytest.raises(UsageError, match="UTF-8"):
-        config.load(path)
+        load(path)

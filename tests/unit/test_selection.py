@@ -7,7 +7,7 @@ import pytest
 
 from engine.bybit.turnover import turnovers
 from engine.errors import ConfigError, TopicError, UsageError
-from engine.selection import Rule, check_listed, difference, select, shard_of, topic_groups
+from engine.selection import Rule, check_listed, difference, select, topic_groups
 from tests.support.instruments import instrument, listing
 
 LINEAR = listing("linear", "BTCUSDT", "ETHUSDT", "SOLUSDT", "BTCPERP", "ETHPERP", "BTCUSDT-25DEC26") | {
@@ -151,13 +151,6 @@ def test_a_shared_topic_outlives_the_symbol_it_stood_with() -> None:
         topic_groups(wanted, ["BTC-2JAN27-1-C"]), [topic for group in first for topic in group]
     )
     assert (found.added, found.removed) == ((), ("orderbook.25.BTC-1JAN27-1-C",))
-
-
-def test_shards_share_the_symbols_without_parting_options_of_a_coin() -> None:
-    shards = [shard_of("linear", f"COIN{number}USDT", 4) for number in range(400)]
-    assert set(shards) == {0, 1, 2, 3}
-    assert min(shards.count(shard) for shard in range(4)) > 60
-    assert len({shard_of("option", f"BTC-{day}DEC26-90000-C", 4) for day in range(1, 31)}) == 1
 
 
 def test_turnovers_are_brought_to_one_unit() -> None:
