@@ -1,20 +1,19 @@
-"""Drives one Session over a websocket; the only module that opens one."""
+"""Drives one Session over a connection, and opens the next one when it ends."""
 
 import asyncio
 import contextlib
 import logging
-import socket
-import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from picows import WSError, WSMsgType, WSTransport, ws_connect
+from picows import WSError, WSMsgType
 
 from engine.backoff import Allowance, Backoff
 from engine.clock import NS_PER_S, Clock
 from engine.config import FeedOptions
 from engine.decisions import STOPPED, Decision, obey
 from engine.session import Session
+from engine.websocket import Opener, Transport, close_reason, failure_reason
 from ext.dispatch import Dispatcher
 from ext.frames import FrameListener
 from ext.journal import Journal
@@ -29,7 +28,7 @@ CLOSE_TIMEOUT_S = 1.0
 
 
 class Connection:
-    """Keeps one websocket open, for ever, and does what its Session decides.
+    """Keeps one connection open, for ever, and does what its Session decides.
 
     Everything happens on the event loop's thread. Decisions are taken between receive batches, never inside
     one: each is recorded (with a journal) and obeyed before the next frame is read, so a replay meets them in
@@ -45,7 +44,7 @@ class Connection:
         clock: Clock,
         random: Callable[[], float],
         allowance: Allowance,
-        ssl_context: ssl.SSLContext | None,
+        opener: Opener,
         journal: Journal | None = None,
     ) -> None:
         self.session = session
@@ -63,9 +62,9 @@ class Connection:
         self._clock = clock
         self._backoff = Backoff(options.reconnect_delay_s, options.reconnect_delay_max_s, random)
         self._allowance = allowance
-        self._ssl_context = ssl_context
+        self._opener = opener
         self._journal = journal
-        self._transport: WSTransport | None = None
+        self._transport: Transport | None = None
         self._opened_ns = 0
         self._drop_cause: tuple[str, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -87,7 +86,10 @@ class Connection:
         """Everything counted since the start."""
         frames = self.frames
         total = Counter(
-            frames_received=frames.frames, bytes_received=frames.bytes, fragments_received=frames.fragments
+            frames_received=frames.frames,
+            bytes_received=frames.bytes,
+            fragments_received=frames.fragments,
+            frames_unrecorded=frames.unrecorded,
         )
         total.update(self._counted)
         total.update(self.session.counters)
@@ -112,23 +114,22 @@ class Connection:
 
     # what the FrameListener tells
 
-    def on_connected(self, transport: WSTransport) -> None:
+    def on_connected(self, transport: Transport) -> None:
         """The handshake is complete; frames may follow at once, so the session hears of it now."""
         self._transport = transport
         self._drop_cause = None
         now = self._clock.now()
         self._opened_ns = now.mono_ns
-        self._cap_receive_buffer(transport)
         self.session.connected(now)
         self._advance()
 
-    def on_disconnected(self, transport: WSTransport) -> None:
+    def on_disconnected(self, transport: Transport) -> None:
         """The socket is closed, by whomever."""
         now = self._clock.now()
         if now.mono_ns - self._opened_ns >= STEADY_S * NS_PER_S:
             self._backoff.reset()
         self._transport = None
-        cause, detail = self._drop_cause or _close_reason(transport)
+        cause, detail = self._drop_cause or close_reason(transport)
         self.session.disconnected(now, cause, detail)
         self._advance()
 
@@ -154,7 +155,7 @@ class Connection:
         await asyncio.sleep(self._allowance.reserve_s(self._clock.now().mono_ns))
         self._counted["attempts"] += 1
         try:
-            transport = await self._open()
+            transport = await self._opener(self.frames, self.session.url, self._options)
         except Exception as error:  # noqa: BLE001 - a feed outlives every way in which an attempt can fail
             self._attempt_failed(error)
             return
@@ -164,20 +165,6 @@ class Connection:
             logger.debug("connection %d ended: %s", self.session.connection, error)
         except Exception as error:  # noqa: BLE001 - as above
             self.on_fault(error)
-
-    async def _open(self) -> WSTransport:
-        async with asyncio.timeout(self._options.connect_timeout_s):
-            transport, _ = await ws_connect(
-                lambda: self.frames,
-                self.session.url,
-                ssl_context=self._ssl_context,
-                disconnect_on_exception=False,
-                websocket_handshake_timeout=None,
-                enable_auto_pong=False,
-                max_frame_size=self._options.message_bytes_max,
-                max_redirects=0,
-            )
-        return transport
 
     def _attempt_failed(self, error: Exception) -> None:
         self._counted["failed_attempts"] += 1
@@ -202,10 +189,6 @@ class Connection:
         for handle in (self._timer, self._soon):
             if handle is not None:
                 handle.cancel()
-
-    def _cap_receive_buffer(self, transport: WSTransport) -> None:
-        raw: socket.socket = transport.underlying_transport.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._options.receive_buffer_bytes)
 
     def _schedule(self) -> None:
         if self._soon is None:
@@ -271,25 +254,3 @@ class Connection:
             return
         wait_s = max(0.0, (deadline_ns - self._clock.now().mono_ns) / NS_PER_S)
         self._timer = loop.call_later(wait_s, self._advance)
-
-
-def failure_reason(error: Exception) -> str:
-    """Say in one word why an attempt to connect failed."""
-    reasons: tuple[tuple[type[Exception], str], ...] = (
-        (TimeoutError, "timeout"),
-        (ssl.SSLError, "tls"),
-        (socket.gaierror, "dns"),
-        (ConnectionRefusedError, "refused"),
-        (OSError, "network"),
-        (WSError, "handshake"),
-    )
-    return next((reason for kind, reason in reasons if isinstance(error, kind)), "internal")
-
-
-def _close_reason(transport: WSTransport) -> tuple[str, str]:
-    handshake = transport.close_handshake
-    if handshake is None:
-        return "lost", "closed without a close frame"
-    # Where this side sent its close frame first, it refused what came (a message too big, a broken frame).
-    cause, info = ("closed", handshake.recv) if handshake.recv_then_sent else ("protocol", handshake.sent)
-    return cause, f"code {info.code.value} {info.reason or ''}".rstrip() if info is not None else ""

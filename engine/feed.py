@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random as random_module
-import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -19,6 +18,7 @@ from engine.connection import Connection
 from engine.errors import ConfigError, UsageError
 from engine.session import Session
 from engine.subscriptions import TopicState
+from engine.websocket import Opener, WebsocketOpener
 from ext.book import OrderBook
 from ext.dispatch import Dispatcher
 from ext.journal import Journal
@@ -35,7 +35,9 @@ class Feed:
 
     ``environment`` is mainnet, testnet or demo; ``region`` one of `engine.bybit.endpoints.REGIONS`; ``url``
     replaces the base URL (``wss://``, or ``ws://`` to this machine). ``journal`` records every frame and
-    decision. Further options are those of `engine.config.FeedOptions`. Raises UsageError for what cannot be.
+    decision. To run a feed in virtual time ``clock``, ``random`` and ``opener`` (how a connection is opened,
+    see `engine.websocket`) are replaced, together with the event loop. Further options are those of
+    `engine.config.FeedOptions`. Raises UsageError for what cannot be.
 
     One thread, one event loop. `run` blocks until Ctrl-C; inside a loop of yours use ``async with feed:``.
     """
@@ -50,6 +52,7 @@ class Feed:
         journal: Journal | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random_module.random,
+        opener: Opener | None = None,
         **options: Unpack[FeedOptionNames],
     ) -> None:
         if not isinstance(listener, Listener):
@@ -61,6 +64,7 @@ class Feed:
         self._journal = journal
         self._clock = clock or SystemClock()
         self._random = random
+        self._opener = opener or WebsocketOpener()
         self._categories: dict[str, _Category] = {}
         self._connections: list[Connection] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -170,7 +174,6 @@ class Feed:
         allowance = Allowance()
         for name, category in self._categories.items():
             url = f"{self._public}/{name}"
-            ssl_context = ssl.create_default_context() if url.startswith("wss:") else None
             parts = limits.split(name, category.groups)
             if len(parts) > CONNECTIONS_PER_CATEGORY_MAX:
                 problem = f"{name} needs {len(parts)} connections; a feed has {CONNECTIONS_PER_CATEGORY_MAX}"
@@ -185,7 +188,7 @@ class Feed:
                     clock=self._clock,
                     random=self._random,
                     allowance=allowance,
-                    ssl_context=ssl_context,
+                    opener=self._opener,
                     journal=self._journal,
                 )
                 session.add(topic_names, self._clock.now())

@@ -7,6 +7,7 @@ from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransp
 
 from ext.dispatch cimport Dispatcher
 from ext.journal cimport FRAME, Journal, RecordHeader
+from ext.journal import JournalError
 
 
 cdef inline int64_t _clock_ns(int clock) noexcept nogil:
@@ -45,25 +46,46 @@ cdef class FrameListener(WSListener):
         self._message_bytes_max = message_bytes_max
 
     cpdef on_ws_connected(self, WSTransport transport):
+        self.opened(transport)
+
+    cpdef on_ws_disconnected(self, WSTransport transport):
+        self.closed(transport)
+
+    cpdef opened(self, object transport):
+        """A connection is open, over whatever transport; `transport` is handed on to `owner`."""
         self._partial = None
         try:
             self._owner.on_connected(transport)
         except Exception as error:
             # Without its subscriptions the connection is of no use: better none than one that is silent.
-            self.faults += 1
-            self._owner.on_fault(error)
+            self._fault(error)
             transport.disconnect()
 
-    cpdef on_ws_disconnected(self, WSTransport transport):
+    cpdef closed(self, object transport):
+        """That connection is closed."""
         self._partial = None
         if self._journal is not None:
             # A batch that broke off has no last frame; what is pending must not meet another connection's dispatcher.
             try:
                 self._drain()
             except Exception as error:
-                self.faults += 1
-                self._owner.on_fault(error)
+                self._fault(error)
         self._owner.on_disconnected(transport)
+
+    cpdef received(self, messages, int64_t recv_ns, int64_t mono_ns):
+        """One receive batch of whole text messages, each ``bytes``, stamped by the caller; else as from a socket."""
+        cdef bytes message
+        self.last_recv_ns = recv_ns
+        self.last_mono_ns = mono_ns
+        try:
+            for message in messages:
+                self.frames += 1
+                self.bytes += len(message)
+                self._accept(message, len(message))
+            if self._journal is not None:
+                self._drain()
+        except Exception as error:
+            self._fault(error)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
         self.last_recv_ns = _clock_ns(CLOCK_REALTIME)
@@ -78,15 +100,26 @@ cdef class FrameListener(WSListener):
             if frame.last_in_buffer and self._journal is not None:
                 self._drain()
         except Exception as error:
-            self.faults += 1
-            self._owner.on_fault(error)
+            self._fault(error)
+
+    cdef int _fault(self, object error) except -1:
+        self.faults += 1
+        self._owner.on_fault(error)
+        return 0
 
     cdef int _accept(self, const char* message, Py_ssize_t size) except -1:
         if self._journal is None:
             return self._dispatch(message, size, self.last_recv_ns, 0)
-        self._journal.append(
-            FRAME, self._connection, self.last_recv_ns, self.last_mono_ns, message, <uint32_t>size
-        )
+        try:
+            self._journal.append(
+                FRAME, self._connection, self.last_recv_ns, self.last_mono_ns, message, <uint32_t>size
+            )
+        except JournalError as error:
+            # A book must not stay as it is because nobody writes any more: what cannot be recorded is dispatched.
+            self.unrecorded += 1
+            self._fault(error)
+            self._drain()
+            self._dispatch(message, size, self.last_recv_ns, 0)
         return 0
 
     cdef int _drain(self) except -1:
@@ -106,8 +139,7 @@ cdef class FrameListener(WSListener):
         try:
             self._dispatcher.feed_raw(message, size, recv_ns, self._leg, position)
         except Exception as error:
-            self.faults += 1
-            self._owner.on_fault(error)
+            self._fault(error)
         return 0
 
     cdef int _unusual(self, WSTransport transport, WSFrame frame) except -1:

@@ -5,7 +5,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from picows import (
     WSCloseCode,
@@ -72,17 +72,30 @@ class Peer(WSListener):
         text = message if isinstance(message, str) else json.dumps(message)
         self.transport.send(WSMsgType.TEXT, text)
 
+    def reply(self, *messages: object) -> None:
+        for message in messages:
+            self.send(message)
+
     def ack(self, request: dict[str, Any], success: bool = True, reason: str = "") -> None:
         answer = {"success": success, "ret_msg": reason, "conn_id": "c1"}
         self.send({**answer, "req_id": request["req_id"], "op": request["op"]})
 
 
-def obedient(peer: Peer, request: dict[str, Any]) -> None:
+class Asked(Protocol):
+    """Whoever was asked something: a `Peer` or a connection in memory."""
+
+    def reply(self, *messages: object) -> None: ...
+
+    def ack(self, request: dict[str, Any], success: bool = True, reason: str = "") -> None: ...
+
+
+def obedient(peer: Asked, request: dict[str, Any]) -> None:
     """Confirm whatever is asked, and send each book's snapshot."""
     peer.ack(request)
-    for topic in request["args"]:
-        if request["op"] == "subscribe" and topic.startswith("orderbook"):
-            peer.send(snapshot(topic))
+    if request["op"] == "subscribe":
+        for topic in request["args"]:
+            if topic.startswith("orderbook"):
+                peer.reply(snapshot(topic))
 
 
 class Venue:
