@@ -11,8 +11,9 @@ from typing import NoReturn
 
 import uvloop
 
-from simulator.clock import system_clock
+from simulator.clock import system_clock, wall_ns
 from simulator.errors import MachineError, SimulatorError
+from simulator.faults import Plan, describe_faults, read_script
 from simulator.generated import Generated
 from simulator.hub import Hub
 from simulator.instruments import CATEGORIES, listings
@@ -87,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     market.add_argument("--messages", type=int, help="stop once so many data frames were sent")
     market.add_argument("--seed", type=int, default=1, help="the same seed gives the same market")
     market.add_argument("--start-ms", type=int, help="market time to begin at (default: now)")
+    faults = options.add_argument_group("faults")
+    faults.add_argument("--faults", type=Path, metavar="FILE", help="script of faults, JSON or .toml")
+    faults.add_argument("--list-faults", action="store_true", help="list the faults and their parameters")
     capture = options.add_argument_group("playback")
     capture.add_argument("--playback", type=Path, help="file of `<recv_ns> <frame>` or plain JSON lines")
     capture.add_argument("--category", choices=CATEGORIES, default="linear", help="category of the file")
@@ -101,7 +105,8 @@ async def run(arguments: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     switches, clock = parse_switches(arguments.switch), system_clock(arguments.start_ms)
     log = FrameLog(arguments.log) if arguments.log else None
-    hub = Hub(log)
+    script = read_script(arguments.faults) if arguments.faults else []
+    hub = Hub(log, Plan(script, arguments.seed, wall_ns()))
     try:
         source: Source
         if arguments.playback:
@@ -139,8 +144,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code: 0 after a signal, else that of the error."""
     try:
         given = parser().parse_args(arguments)
-        if given.list_switches:
-            sys.stdout.write(describe_switches() + "\n")
+        if given.list_switches or given.list_faults:
+            sys.stdout.write((describe_switches() if given.list_switches else describe_faults()) + "\n")
             return 0
         uvloop.run(run(given))
     except SimulatorError as error:

@@ -5,6 +5,7 @@ from typing import Any
 
 from simulator.candles import INTERVALS
 from simulator.clock import Clock
+from simulator.faults import Change
 from simulator.hub import Hub
 from simulator.instruments import Instrument, Listing
 from simulator.live import LiveMarket
@@ -33,10 +34,12 @@ class Generated:
         seed: int = 1,
         rate: float | None = 100.0,
         messages: int | None = None,
+        lap_steps: int | None = None,
     ) -> None:
         self.lossless = rate is None
         self._listings = {(one.instrument.category, one.instrument.symbol): one for one in listings}
-        self._lap_steps = max(LAP_STEPS_MIN, min(LAP_STEPS_MAX, LAP_STEPS_ALL // len(listings)))
+        shared = max(LAP_STEPS_MIN, min(LAP_STEPS_MAX, LAP_STEPS_ALL // len(listings)))
+        self._lap_steps = lap_steps or shared
         self._hub = hub
         self._switches = switches
         self._seed = seed
@@ -99,6 +102,9 @@ class Generated:
             self._turn += 1
             self._pacer.spend(market.step(self._pacer.time_ns // 1_000_000))
         return 0.0
+
+    def change(self, change: Change) -> None:
+        """Let something happen to a market."""
 
     def counters(self) -> dict[str, int]:
         """Return how many markets were made, and how many of them move."""

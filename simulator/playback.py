@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from simulator.errors import SimulatorError
+from simulator.faults import Change
 from simulator.hub import Hub, Stream
 from simulator.instruments import Instrument
 from simulator.source import IDLE
@@ -125,6 +126,9 @@ class Playback:
             if frame.topic.startswith("orderbook."):
                 stream.u = orjson.loads(frame.payload)["data"]["u"]
         self._position += 1
+
+    def change(self, change: Change) -> None:
+        """A capture cannot be changed: the plan's log says that it was asked for."""
 
     def counters(self) -> dict[str, int]:
         """Return how far the file was played, and what was left out."""

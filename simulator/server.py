@@ -4,7 +4,7 @@ import asyncio
 import errno
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,9 +17,11 @@ from simulator.hub import Hub
 from simulator.rest import Rest
 from simulator.source import IDLE, Source
 from simulator.switches import Switches
-from simulator.websocket import Venue
+from simulator.venue import Venue
+from simulator.websocket import Door
 
 REQUEST_BYTES_MAX = 1 << 20
+TICK_S_MAX = 3_600.0
 
 T = TypeVar("T")
 
@@ -31,6 +33,7 @@ class Simulator:
     ws: str
     rest: str
     venue: Venue
+    door: Door
     player: asyncio.Task[None]
 
 
@@ -51,22 +54,25 @@ async def serve(
     """
     if not is_loopback(host):
         raise SimulatorError(f"host was {host!r}; the simulator serves loopback only: use 127.0.0.1")
-    venue = Venue(hub, source, switches)
-    runner = web.AppRunner(Rest(venue, clock).application(), access_log=None)
+    venue = Venue(hub, source, switches, clock)
+    door = Door(venue)
+    runner = web.AppRunner(Rest(venue).application(), access_log=None)
     await runner.setup()
     try:
         await _listen(web.TCPSite(runner, host, rest_port).start(), "--rest-port", rest_port)
-        websockets = ws_create_server(venue.accept, host, port, max_frame_size=REQUEST_BYTES_MAX)
+        websockets = ws_create_server(door.accept, host, port, max_frame_size=REQUEST_BYTES_MAX)
         server = await _listen(websockets, "--port", port)
-        player = asyncio.create_task(_play(venue, clock))
+        player = asyncio.create_task(_play(door))
+        ticker = asyncio.create_task(_tick(venue))
         try:
             ws_port, rest_port = server.sockets[0].getsockname()[1], runner.addresses[0][1]
-            yield Simulator(f"ws://{host}:{ws_port}", f"http://{host}:{rest_port}", venue, player)
+            yield Simulator(f"ws://{host}:{ws_port}", f"http://{host}:{rest_port}", venue, door, player)
         finally:
             player.cancel()
-            await asyncio.wait([player])
+            ticker.cancel()
+            await asyncio.wait([player, ticker])
             server.close()
-            await venue.close()
+            await door.close()
     finally:
         await runner.cleanup()
 
@@ -90,16 +96,27 @@ async def _listen(start: Awaitable[T], option: str, port: int) -> T:
         ) from error
 
 
-async def _play(venue: Venue, clock: Clock) -> None:
+async def _play(door: Door) -> None:
     """Let the source publish, batch by batch, until its end."""
+    venue = door.venue
     hub, source = venue.hub, venue.source
-    while (wait_s := source.play(clock())) is not None:
+    while (wait_s := source.play(venue.clock())) is not None:
         hub.flush()
         if source.lossless and not hub.all_writable():
-            await venue.until_writable()
+            await door.until_writable()
         elif wait_s == IDLE:
             await hub.changed.wait()
         else:
             await asyncio.sleep(wait_s)
     hub.flush()
     hub.flush_log()
+
+
+async def _tick(venue: Venue) -> None:
+    """Let faults happen that wait for a moment."""
+    scheduled = venue.hub.scheduled
+    while True:
+        scheduled.clear()
+        wait_s = (venue.tick() - venue.hub.clock()) / 1e9
+        with suppress(TimeoutError):
+            await asyncio.wait_for(scheduled.wait(), min(max(0.0, wait_s), TICK_S_MAX))

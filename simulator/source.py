@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from simulator.faults import Change
 from simulator.instruments import Instrument
 from simulator.tape import Window
 
@@ -23,6 +24,9 @@ class Source(Protocol):
 
     def play(self, now_ns: int) -> float | None:
         """Publish what is due; return seconds to wait before the next call, None at the end of the data."""
+
+    def change(self, change: Change) -> None:
+        """Let something happen to a market."""
 
     def counters(self) -> dict[str, int]:
         """Return counters of the source's own, for the state endpoint."""

@@ -1,48 +1,50 @@
 """The websocket end: one listener a connection, between picows and the hub."""
 
 import asyncio
-import itertools
-from collections.abc import Iterable
+import socket
+import struct
+from http import HTTPStatus
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
+from picows import (
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
 
-from simulator.hub import Hub
-from simulator.instruments import CATEGORIES
-from simulator.session import Answer, Session
-from simulator.source import Source
-from simulator.switches import Switches
+from simulator.client import Client
+from simulator.faults import Close, Ending, Peer, Refusal, Reset
+from simulator.venue import Venue
 
 WRITE_HIGH_BYTES = 1 << 19
 """Above this a connection asks the source to wait, where the source can."""
 CLOSE_TIMEOUT_S = 2.0
 WRITE_BYTES_MAX = 64 << 20
 """A connection that leaves more than this unread is closed."""
+NO_ANSWER = 504
+"""What a handshake gets here that a fault leaves without an answer."""
 
 
-class Venue:
-    """Everything the connections share."""
+class Door:
+    """Lets connections in and knows them."""
 
-    def __init__(self, hub: Hub, source: Source, switches: Switches) -> None:
-        self.hub = hub
-        self.source = source
-        self.switches = switches
+    def __init__(self, venue: Venue) -> None:
+        self.venue = venue
         self.connections: set[Connection] = set()
-        self.refused_requests = 0
-        self.slow_closed = 0
         self._caught_up = asyncio.Event()
-        self._numbers = itertools.count(1)
 
-    def accept(self, request: WSUpgradeRequest) -> "Connection | None":
-        """Return the listener of a path that is served, None (HTTP 404) for any other."""
-        path = request.path.decode("ascii", "replace").partition("?")[0]
-        prefix, _, category = path.rpartition("/")
-        if prefix != "/v5/public" or category not in CATEGORIES:
-            return None
-        return Connection(self, category, next(self._numbers))
+    def accept(self, request: WSUpgradeRequest) -> "Connection | WSUpgradeResponseWithListener":
+        """Return the listener of a path that is served, or the answer to a handshake that is not let in."""
+        peer = self.venue.admit(request.path.decode("ascii", "replace"))
+        return refused(peer) if isinstance(peer, Refusal) else Connection(self, peer)
 
     async def until_writable(self) -> None:
         """Wait until no connection asks to wait."""
-        while not self.hub.all_writable():
+        while not self.venue.hub.all_writable():
             self._caught_up.clear()
             await self._caught_up.wait()
 
@@ -59,24 +61,35 @@ class Venue:
             connection.cut()
 
 
+def refused(refusal: Refusal) -> WSUpgradeResponseWithListener:
+    """Return the HTTP answer of a refusal."""
+    response = WSUpgradeResponse.create_ok_response(b"", refusal.headers)
+    response.status = HTTPStatus(refusal.status or NO_ANSWER)
+    return WSUpgradeResponseWithListener(response, None)
+
+
 class Connection(WSListener):
     """One client. Runs on the loop's thread."""
 
-    def __init__(self, venue: Venue, category: str, number: int) -> None:
+    def __init__(self, door: Door, peer: Peer) -> None:
         super().__init__()
-        self.number = number
+        self.number = peer.number
         self.writable = True
-        self.category = category
-        self.session = Session(
-            category,
-            f"sim{number:017x}-{number:05x}",
-            venue.switches,
-            lambda topic: venue.source.knows(category, topic),
-            lambda symbol: any(one.symbol == symbol for one in venue.source.instruments(category)),
-        )
-        self._venue = venue
+        self.client: Client | None = None
+        self._peer = peer
+        self._door = door
         self._transport: WSTransport | None = None
         self.idle_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def topics(self) -> list[str]:
+        """What the connection is subscribed to."""
+        return list(self.client.session.topics) if self.client is not None else []
+
+    @property
+    def category(self) -> str:
+        """The category of the connection's path."""
+        return self._peer.category
 
     def write(self, data: bytes) -> None:
         """Put websocket frames on the wire; close the connection when too much is unread."""
@@ -85,8 +98,20 @@ class Connection(WSListener):
         wire = self._transport.underlying_transport
         wire.write(data)
         if wire.get_write_buffer_size() > WRITE_BYTES_MAX:
-            self._venue.slow_closed += 1
+            self._door.venue.slow_closed += 1
             self.cut()
+
+    def act(self, item: Ending) -> None:
+        """End as a fault says."""
+        if self._transport is None:
+            return
+        if isinstance(item, Close):
+            self._transport.send_close(WSCloseCode(item.code))
+        if isinstance(item, Reset):
+            end = self._transport.underlying_transport.get_extra_info("socket")
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if not (isinstance(item, Close) and item.stays):
+            self._transport.disconnect(graceful=not isinstance(item, Reset))
 
     async def close(self) -> None:
         """Say goodbye and close after what is queued."""
@@ -109,24 +134,26 @@ class Connection(WSListener):
         """Begin."""
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
-        self._venue.connections.add(self)
-        self._venue.hub.join(self)
+        self.client = Client(self._door.venue, self._peer, self)
+        self._door.connections.add(self)
         self._touch()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """End, whoever began it."""
         if self.idle_timer is not None:
             self.idle_timer.cancel()
-        self._venue.connections.discard(self)
-        self._venue.hub.leave(self)
-        self._venue.caught_up()
+        self._door.connections.discard(self)
+        if self.client is not None:
+            self.client.leave()
+        self._door.caught_up()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Answer a request of the client."""
         if frame.msg_type == WSMsgType.CLOSE:
             self.hang_up(frame.get_close_code() or WSCloseCode.OK)
-        elif frame.msg_type == WSMsgType.TEXT:
-            self._obey(self.session.handle(frame.get_payload_as_bytes()))
+        elif frame.msg_type == WSMsgType.TEXT and self.client is not None:
+            if self.client.request(frame.get_payload_as_bytes()):
+                self.hang_up(WSCloseCode.POLICY_VIOLATION)
             self._touch()
 
     def pause_writing(self) -> None:
@@ -136,35 +163,13 @@ class Connection(WSListener):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.writable = True
-        self._venue.caught_up()
-
-    def _obey(self, answer: Answer) -> None:
-        hub, source, switches = self._venue.hub, self._venue.source, self._venue.switches
-        before = switches.snapshot_order == "before"
-        self._venue.refused_requests += not answer.success
-        if not before:
-            hub.reply(self, answer.reply)
-        for topic in answer.added:
-            hub.subscribe(self, hub.stream(self.category, topic), source.opening(self.category, topic))
-        if before:
-            hub.reply(self, answer.reply)
-        self._leave(answer.removed, int(switches.stale_frames))
-        if answer.poisoned:
-            self._leave(self.session.topics, 0)
-        hub.flush()
-        if answer.close:
-            self.hang_up(WSCloseCode.POLICY_VIOLATION)
-
-    def _leave(self, topics: Iterable[str], stale_frames: int) -> None:
-        hub = self._venue.hub
-        for topic in topics:
-            hub.unsubscribe(self, hub.stream(self.category, topic), stale_frames)
+        self._door.caught_up()
 
     def _touch(self) -> None:
         """Start the idle time anew; it runs only while nothing is subscribed."""
         if self.idle_timer is not None:
             self.idle_timer.cancel()
             self.idle_timer = None
-        idle_s = int(self._venue.switches.idle_close_s)
-        if idle_s and not self.session.topics:
+        idle_s = int(self._door.venue.switches.idle_close_s)
+        if idle_s and not self.topics:
             self.idle_timer = asyncio.get_running_loop().call_later(idle_s, self.cut)

@@ -77,8 +77,14 @@ class Shape:
     blocked_ns: int = 0
 
 
-Item = bytes | Fragments | Binary | Ping | Raw | Close | Cut | Reset | Mute | Shape
-"""One thing to do on a connection; bytes are a whole text message."""
+Message = bytes | Fragments | Binary | Ping
+"""What a client receives; bytes are a whole text message."""
+
+Ending = Close | Cut | Reset
+"""How a connection ends."""
+
+Item = Message | Raw | Ending | Mute | Shape
+"""One thing to do on a connection."""
 
 Timed = tuple[int, Item]
 """(delay in ns, item)."""

@@ -104,23 +104,22 @@ class Plan:
             ]
         items: list[Timed] = [(0, payload)]
         for fault in faults:
-            items = [
-                one
-                for delay_ns, item in items
-                for one in self._apply(fault, peer, topic, delay_ns, item, now_ns)
-            ]
+            fault.firing = fault.is_due(key, now_ns, payload)
+            if fault.firing or fault.kind.watches:
+                items = [
+                    one
+                    for delay_ns, item in items
+                    for one in self._apply(fault, peer, topic, delay_ns, item, now_ns)
+                ]
         return items
 
     def _apply(
         self, fault: Fault, peer: Peer, topic: str, delay_ns: int, item: Item, now_ns: int
     ) -> list[Timed]:
         """Return what a fault makes of one item; what is no plain frame any more passes."""
-        if not isinstance(item, bytes):
+        if not (isinstance(item, bytes) and (fault.firing or fault.kind.watches)):
             return [(delay_ns, item)]
         frame = Frame(peer, topic, item, now_ns)
-        fault.firing = fault.is_due(frame.key, now_ns, item)
-        if not fault.firing and not fault.kind.watches:
-            return [(delay_ns, item)]
         if fault.kind.scope == "link":
             made: list[Timed] | None = [(0, item), (0, fault.kind.apply(fault, peer))]
         else:
@@ -131,6 +130,7 @@ class Plan:
             update_id = UPDATE_ID.search(item)
             u = int(update_id[1]) if update_id else None
             self._fire(fault, now_ns, connection=peer.number, topic=topic, frame=fault.seen[frame.key], u=u)
+            fault.firing = False
         return [(delay_ns + more_ns, one) for more_ns, one in made]
 
     def answer(self, path: str, query: dict[str, str], now_ns: int) -> list[RestFault]:

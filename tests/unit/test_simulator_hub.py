@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from simulator.hub import Hub, websocket_frame
+from simulator.hub import Hub
 from simulator.log import FrameLog
+from simulator.wire import websocket_frame
 from tests.support.simulated import Outlet, payloads
 
 
@@ -24,7 +25,7 @@ def test_a_frame_goes_to_the_subscribers_of_its_topic_only() -> None:
     hub.subscribe(two, second, [])
     hub.publish(first, b"1")
     hub.publish(second, b"2")
-    hub.reply(one, b"pong")
+    hub.reply(one, "ping", b"pong")
     assert not one.payloads, "sent before the flush"
     hub.flush()
     assert one.payloads == [b"opening", b"1", b"pong"]
@@ -80,7 +81,7 @@ def test_the_log_has_a_line_for_every_frame(tmp_path: Path) -> None:
     hub.publish(stream, b'{"n": 1}')
     hub.publish(stream, b'{"n": 2}')
     hub.flush()
-    hub.reply(two, b"pong")
+    hub.reply(two, "ping", b"pong")
     hub.flush()
     log.close()
     lines = [line.split(b" ", 2) for line in (tmp_path / "sent.log").read_bytes().splitlines()]

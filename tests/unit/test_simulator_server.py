@@ -12,6 +12,7 @@ import pytest
 from picows import WSTransport
 
 from simulator.errors import SimulatorError
+from simulator.faults import Peer
 from simulator.generated import Generated
 from simulator.hub import Hub
 from simulator.instruments import listings
@@ -206,7 +207,7 @@ class UnreadTransport:
 def test_a_client_that_leaves_too_much_unread_is_closed_and_counted() -> None:
     async def scenario() -> None:
         async with simulator(rate=0.1) as one:
-            transport, connection = UnreadTransport(), Connection(one.venue, "linear", 7)
+            transport, connection = UnreadTransport(), Connection(one.door, Peer(7, "linear"))
             connection.on_ws_connected(cast(WSTransport, transport))
             connection.write(b"x")
             assert transport.cut
@@ -220,7 +221,7 @@ def test_an_idle_socket_can_be_closed_as_long_as_it_has_no_topic() -> None:
     async def scenario() -> None:
         async with simulator(rate=0.1, idle_close_s="61") as one, client(one) as user:
             await user.ask(op="ping")
-            (connection,) = one.venue.connections
+            (connection,) = one.door.connections
             timer = connection.idle_timer
             assert timer is not None
             assert 50 < timer.when() - asyncio.get_running_loop().time() <= 61
