@@ -8,6 +8,8 @@ cdef class Calls:
     cdef:
         Listener _listener
         set _logged
+        bint _takes_books
+        bint takes_bbos
         uint64_t failures
 
     cdef int book(self, OrderBook book) except -1

@@ -15,8 +15,12 @@ cdef class Calls:
     def __cinit__(self, Listener listener):
         self._listener = listener
         self._logged = set()
+        self._takes_books = _is_overridden(listener, "on_book")
+        self.takes_bbos = _is_overridden(listener, "on_bbo")
 
     cdef int book(self, OrderBook book) except -1:
+        if not self._takes_books:
+            return 0
         try:
             self._listener.on_book(book)
         except Exception as error:
@@ -76,3 +80,9 @@ cdef class Calls:
                 exc_info=error,
             )
         return 0
+
+
+cdef bint _is_overridden(Listener listener, str callback) except -1:
+    """Whether a callback is the listener's own: to call the empty one of the base for each message costs."""
+    own = getattr(listener, callback)
+    return getattr(own, "__func__", own) is not getattr(Listener, callback)

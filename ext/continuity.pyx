@@ -191,7 +191,7 @@ cdef class Continuity(Decided):
         cdef OrderBook book = topic.book
         book.change = self._decoder.change
         self._calls.book(book)
-        if topic.is_new_bbo():
+        if self._calls.takes_bbos and topic.is_new_bbo():
             self._calls.bbo(book)
         return 0
 
