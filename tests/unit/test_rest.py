@@ -10,7 +10,9 @@ from aiohttp import web
 import engine
 from engine.bybit import rest as rest_module
 from engine.bybit.instruments import parse
+from engine.bybit.pacer import Pacer
 from engine.bybit.rest import RestClient
+from engine.clock import ManualClock
 from tests.support.loops import run
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,7 +30,13 @@ LINEAR = {
 SPOT = LINEAR | {"lotSizeFilter": {"basePrecision": "0.000001"}}
 
 
-async def asked(handler: Handler, ask: Callable[[RestClient], Awaitable[Any]], timeout_s: float = 5) -> Any:
+async def asked(
+    handler: Handler,
+    ask: Callable[[RestClient], Awaitable[Any]],
+    timeout_s: float = 5,
+    retries: int = 0,
+    **options: Any,
+) -> Any:
     app = web.Application()
     app.router.add_get("/{path:.*}", handler)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
@@ -37,7 +45,8 @@ async def asked(handler: Handler, ask: Callable[[RestClient], Awaitable[Any]], t
     await site.start()
     port = runner.addresses[0][1]
     try:
-        async with RestClient(url=f"http://127.0.0.1:{port}", timeout_s=timeout_s) as rest:
+        options |= {"timeout_s": timeout_s, "retries": retries, "retry_delay_s": 0.001}
+        async with RestClient(url=f"http://127.0.0.1:{port}", **options) as rest:
             return await ask(rest)
     finally:
         await runner.cleanup()
@@ -123,7 +132,7 @@ def test_silence_is_a_timeout() -> None:
 
 def test_nobody_there_is_refused_and_names_the_way_without_a_network() -> None:
     async def main() -> None:
-        async with RestClient(url="http://127.0.0.1:1") as rest:
+        async with RestClient(url="http://127.0.0.1:1", retries=0) as rest:
             await rest.time_ns()
 
     with pytest.raises(engine.ConnectError, match="tapehead demo") as caught:
@@ -134,6 +143,127 @@ def test_nobody_there_is_refused_and_names_the_way_without_a_network() -> None:
 def test_a_client_that_was_not_opened_says_how_to() -> None:
     with pytest.raises(engine.InternalError, match="async with"):
         run(RestClient(url="http://127.0.0.1:1").time_ns())
+
+
+def scripted(*answers: tuple[int, str]) -> tuple[Handler, list[str]]:
+    """Answers in turn, the last one for ever; and the paths with queries that were asked."""
+    asked_for: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        status, text = answers[min(len(asked_for), len(answers) - 1)]
+        asked_for.append(request.rel_url.path_qs)
+        return web.Response(text=text, status=status)
+
+    return answer, asked_for
+
+
+GOOD = '{"retCode":0,"result":{"list":[]}}'
+
+
+@pytest.mark.parametrize(
+    "first", [(500, ""), (503, ""), (429, ""), (200, '{"retCode":10006}'), (200, '{"retCode":10016}')]
+)
+def test_what_may_pass_is_asked_again(first: tuple[int, str]) -> None:
+    handler, asked_for = scripted(first, first, (200, GOOD))
+    answer = run(asked(handler, lambda rest: rest.tickers("linear"), retries=2))
+    assert answer.result == {"list": []}
+    assert len(asked_for) == 3
+
+
+@pytest.mark.parametrize("answer", [(404, ""), (200, '{"retCode":10001}'), (200, "<html>")])
+def test_what_will_not_pass_is_asked_once(answer: tuple[int, str]) -> None:
+    handler, asked_for = scripted(answer)
+    with pytest.raises(engine.PeerError):
+        run(asked(handler, lambda rest: rest.tickers("linear"), retries=5))
+    assert len(asked_for) == 1
+
+
+def test_repetitions_end() -> None:
+    handler, asked_for = scripted((500, ""))
+    with pytest.raises(engine.HttpStatusError, match="try again later"):
+        run(asked(handler, lambda rest: rest.tickers("linear"), retries=2))
+    assert len(asked_for) == 3
+
+
+def test_a_refused_address_is_silent_for_ten_minutes() -> None:
+    handler, asked_for = scripted((403, ""), (200, GOOD))
+    clock = ManualClock()
+
+    async def ask(rest: RestClient) -> None:
+        with pytest.raises(engine.HttpStatusError, match="wait ten minutes"):
+            await rest.tickers("linear")
+        for minutes, rest_s in ((0, 600), (9.5, 30)):
+            clock.advance(minutes * 60)
+            with pytest.raises(engine.HttpStatusError, match=f"for another {rest_s} s"):
+                await rest.tickers("linear")
+        assert len(asked_for) == 1
+        clock.advance(31)
+        await rest.tickers("linear")
+
+    run(asked(handler, ask, retries=5, clock=clock))
+
+
+def test_a_burst_is_spread_over_the_windows_of_the_allowance() -> None:
+    pacer = Pacer(requests_max=3, window_s=5)
+    assert [pacer.reserve_s(0) for _ in range(7)] == [0, 0, 0, 5, 5, 5, 10]
+
+
+def test_the_waiting_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest_module, "WAITING_MAX", 0)
+    with pytest.raises(engine.UsageError, match="ask for less at a time"):
+        run(asked(answering(GOOD), lambda rest: rest.tickers("linear")))
+
+
+def test_candles_are_read_page_by_page_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest_module, "KLINES_PER_PAGE", 2)
+    pages = [
+        f'{{"retCode":0,"result":{{"list":{rows}}}}}'
+        for rows in ('[["9"],["8"]]', '[["7"],["6"]]', '[["5"]]')
+    ]
+    handler, asked_for = scripted(*((200, page) for page in pages))
+
+    async def ask(rest: RestClient) -> list[str]:
+        found = rest.klines("linear", "BTCUSDT", "1", start_ms=5, end_ms=9)
+        return [row[0] async for page in found for row in page.result["list"]]
+
+    assert run(asked(handler, ask)) == ["9", "8", "7", "6", "5"]
+    start = "/v5/market/kline?category=linear&symbol=BTCUSDT&interval=1&limit=2&start=5&end="
+    assert asked_for == [start + end for end in ("9", "7", "5")]
+
+
+@pytest.mark.parametrize(
+    ("ask", "path"),
+    [
+        (
+            lambda rest: rest.full_orderbook("spot", "AUSDT"),
+            "/v5/market/full_orderbook?category=spot&symbol=AUSDT",
+        ),
+        (
+            lambda rest: rest.rpi_orderbook("linear", "AUSDT"),
+            "/v5/market/rpi_orderbook?category=linear&symbol=AUSDT&limit=50",
+        ),
+        (lambda rest: rest.orderbook("spread", "A_B/C"), "/v5/spread/orderbook?symbol=A_B/C&limit=25"),
+        (
+            lambda rest: rest.orderbook("option", "A-C"),
+            "/v5/market/orderbook?category=option&symbol=A-C&limit=25",
+        ),
+        (
+            lambda rest: rest.recent_trades("spot", "AUSDT"),
+            "/v5/market/recent-trade?category=spot&symbol=AUSDT&limit=60",
+        ),
+        (
+            lambda rest: rest.recent_trades("option", "BTC"),
+            "/v5/market/recent-trade?category=option&baseCoin=BTC&limit=1000",
+        ),
+        (lambda rest: rest.system_status(), "/v5/system/status"),
+    ],
+)
+def test_each_endpoint_is_asked_as_the_venue_documents(
+    ask: Callable[[RestClient], Awaitable[Any]], path: str
+) -> None:
+    handler, asked_for = scripted((200, GOOD))
+    run(asked(handler, ask))
+    assert asked_for == [path]
 
 
 @pytest.mark.parametrize(
