@@ -17,7 +17,7 @@ from ext.columns import Columns
 from recorder.batches import Batch, Intent
 from recorder.clickhouse import Database, open_database
 from recorder.inserter import Inserter
-from recorder.instruments import append_instruments
+from recorder.instruments import InstrumentRows
 from recorder.playback import Playback
 from recorder.query import QueryServer, forget_address
 from recorder.sql import schema
@@ -68,6 +68,7 @@ class Loader:
         self._batch_records = batch_records
         self._batch_ms = batch_ms
         self._columns = Columns(recorder, schema())
+        self._instruments = InstrumentRows()
         self.playback = Playback(spool, self._columns, self._take_rest)
         self.inserter = Inserter(
             database, recorder, state / INTENT_FILE, self._clock, stop or threading.Event()
@@ -144,7 +145,7 @@ class Loader:
         self.playback.close()
 
     def _take_rest(self, payload: dict[str, Any], recv_ns: int, position: int) -> None:
-        append_instruments(self._columns, payload, recv_ns, position)
+        self._instruments.append(self._columns, payload, recv_ns, position)
 
     def _begin_batch(self) -> None:
         self._first_recv_ns = self.playback.recv_ns

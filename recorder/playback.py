@@ -8,7 +8,6 @@ import orjson
 
 from engine import decisions
 from engine.bybit.rules import CONTINUITY
-from engine.errors import AnswerError
 from ext.dispatch import Dispatcher
 from ext.journal import Record, RecordKind
 from ext.listener import Event, Gap, Listener
@@ -129,10 +128,7 @@ class Playback:
 
     def _decide(self, record: Record, kind: RecordKind, payload: dict[str, Any]) -> None:
         if kind == RecordKind.REST:
-            try:
-                set_scales(self._dispatcher(payload["category"]), payload)
-            except AnswerError as error:
-                self._event(record, "malformed", str(error))
+            set_scales(self._dispatcher(payload["category"]), payload)
             if self._on_rest is not None:
                 self._on_rest(payload, record.recv_ns, record.position)
             return

@@ -16,7 +16,7 @@ from typing import Any, Final
 from ext.book import OrderBook
 from ext.listener import Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
 from recorder.clickhouse import Database
-from recorder.instruments import instrument_rows
+from recorder.instruments import InstrumentRows
 from recorder.playback import Playback
 
 __all__ = ["BookCheck", "RowCheck", "VerifyReport", "book_at", "verify"]
@@ -126,6 +126,7 @@ class _Census(Listener):
     """
 
     def __init__(self) -> None:
+        self._instruments = InstrumentRows()
         self.rows: Counter[Key] = Counter()
         self.sums: Counter[Key] = Counter()
         self.books: dict[tuple[str, str, int], tuple[OrderBook, int]] = {}
@@ -173,7 +174,7 @@ class _Census(Listener):
 
     def on_rest(self, payload: dict[str, Any], recv_ns: int, position: int) -> None:
         """Count the instruments of a REST answer, as `Playback` hands it."""
-        for row in instrument_rows(payload, recv_ns, position):
+        for row in self._instruments.rows(payload, recv_ns, position):
             self._add(("instrument", row["category"], row["symbol"], ""), position)
 
     def _best(self, book: OrderBook) -> None:

@@ -179,8 +179,8 @@ def parse(category: str, raw: Mapping[str, Any]) -> Instrument:
         return Instrument(
             category=category,
             symbol=raw["symbol"],
-            base_coin=_word(raw["baseCoin"]),
-            quote_coin=_word(raw["quoteCoin"]),
+            base_coin=_word(raw.get("baseCoin")),
+            quote_coin=_word(raw.get("quoteCoin")),
             settle_coin=_word(raw.get("settleCoin")),
             contract_type=_word(raw.get("contractType")),
             status=_word(raw["status"]),

@@ -1,4 +1,4 @@
--- Instruments as the venue described them, from `valid_from` until a later row of the same symbol.
+-- Instruments as the venue described them, from `valid_from` until a later row of the same symbol: one row a change.
 CREATE TABLE IF NOT EXISTS instrument
 (
     recorder LowCardinality(String),
@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS instrument
     source Enum8('live' = 1, 'backfill' = 2, 'import' = 3),
     valid_from DateTime64(9, 'UTC'),
     status LowCardinality(String),
+    phase LowCardinality(String) COMMENT 'of a pre-listing',
     contract_type LowCardinality(String),
     base_coin LowCardinality(String),
     quote_coin LowCardinality(String),

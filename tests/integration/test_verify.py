@@ -11,9 +11,10 @@ from recorder.clickhouse import Database
 from recorder.loader import Loader
 from recorder.verify import verify
 from tests.support.databases import embedded, use_another
+from tests.support.instruments import raw_instrument
 from tests.support.market import SpoolMaker, make_market
 
-ANSWER = {"category": "linear", "list": [{"symbol": "AAAUSDT", "priceFilter": {"tickSize": "0.1"}}]}
+ANSWER = {"category": "linear", "list": [raw_instrument("linear", "AAAUSDT")]}
 
 
 @pytest.fixture(scope="module")
