@@ -1,0 +1,155 @@
+"""The catalogue: each named fault of each kind of topic, and how a run brings it about.
+
+A name is ``fault.kind``. Most faults are the simulator's (`simulator.faults`), armed with the values given
+here; the others are of this side of the wire (`chaos.ours`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from chaos import ours
+from chaos.guarantees import KINDS
+from simulator.faults import KINDS as SIMULATED
+
+__all__ = ["CATALOGUE", "Case", "topics_of_kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fault of one kind of topic.
+
+    ``values`` are added to the simulator's script entry. ``lasts_s``: for how long a fault that does not end
+    by itself goes on. ``starting``: it is there when the feed begins, else it comes while all is in step.
+    """
+
+    fault: str
+    kind: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    lasts_s: float = 0.0
+    starting: bool = False
+    categories: tuple[str, ...] = ("linear", "spot")
+
+    @property
+    def name(self) -> str:
+        """The name in the table of docs/guarantees.md."""
+        return f"{self.fault}.{self.kind}"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the fault is of this side of the wire."""
+        return self.fault in ours.FAULTS
+
+
+def topics_of_kind(kind: str, topics: list[str], deep: Mapping[str, int]) -> list[str]:
+    """Return those of the topics that are of a kind."""
+    if not KINDS[kind]:
+        return topics
+    return [
+        topic
+        for topic in topics
+        if topic.startswith(KINDS[kind].format(depth=deep[topic.rpartition(".")[2]]))
+    ]
+
+
+def _cases() -> list[Case]:
+    delta = {"only": "delta"}
+    cases = [
+        # order
+        Case("drop", "book", delta),
+        Case("drop_run", "book", delta),
+        Case("duplicate", "book", delta),
+        Case("reorder", "book", delta),
+        Case("late", "book", delta),
+        Case("heaped", "book"),
+        Case("heaped", "level1"),
+        Case("heaped", "trades", {"frames": 4}),
+        Case("heaped", "tickers"),
+        # sequence
+        Case("u_ahead", "book", delta),
+        Case("u_behind", "book", delta),
+        Case("u_repeated", "book"),
+        Case("delta_u1", "book"),
+        Case("seq_behind", "book", delta),
+        Case("seq_behind", "level1"),
+        # content
+        *(
+            Case(fault, kind, delta if kind == "book" else {})
+            for fault in (
+                "truncated",
+                "missing_field",
+                "wrong_type",
+                "deep_nesting",
+            )
+            for kind in ("book", "level1", "trades", "tickers", "klines")
+        ),
+        Case("invalid_utf8", "book", delta),
+        Case("invalid_utf8", "trades"),
+        Case("trailing_bytes", "book", delta),
+        Case("empty_frame", "book", delta),
+        Case("not_an_object", "book", delta),
+        Case("null_field", "book", delta),
+        Case("huge_number", "book", delta),
+        Case("exponent_number", "book", delta),
+        Case("negative_number", "book", delta),
+        Case("crossed_book", "book", delta),
+        Case("unknown_type", "book", delta),
+        Case("wrong_symbol", "book", delta),
+        Case("oversize", "connection"),
+        # legal
+        Case("respelled", "book", delta),
+        Case("respelled", "trades"),
+        Case("respelled", "tickers"),
+        Case("exponent_price", "book", delta),
+        Case("unknown_field", "book", delta),
+        Case("unknown_field", "trades"),
+        Case("unknown_field", "tickers"),
+        Case("unknown_topic", "trades"),
+        # sessions
+        Case("snapshot_missing", "book", starting=True),
+        Case("snapshot_late", "book", starting=True),
+        Case("snapshot_twice", "book", starting=True),
+        Case("ack_missing", "requests", starting=True),
+        Case("ack_late", "requests", starting=True),
+        Case("ack_twice", "requests", starting=True),
+        Case("ack_foreign", "requests", starting=True),
+        Case("request_lost", "requests", starting=True),
+        Case("request_refused", "requests", starting=True),
+        Case("pong_missing", "requests", lasts_s=45),
+        Case("pong_late", "requests"),
+        Case("pong_damaged", "requests"),
+        # connections
+        *(
+            Case(fault, "connection")
+            for fault in (
+                "close_1000",
+                "close_1001",
+                "close_1006",
+                "close_1011",
+                "reset",
+                "half_open",
+                "frozen",
+            )
+        ),
+        Case("slow", "connection", {"bytes_per_s": 40_000}, lasts_s=5),
+        Case("latency", "connection", lasts_s=5),
+        Case("server_ping", "connection"),
+        *(
+            Case(fault, "connection", starting=True)
+            for fault in (
+                "handshake_403",
+                "handshake_404",
+                "handshake_429",
+                "handshake_502",
+                "handshake_redirect",
+                "handshake_hangs",
+            )
+        ),
+        # ours
+        *(Case(fault, "connection") for fault in ours.FAULTS),
+    ]
+    return [case for case in cases if case.fault in SIMULATED or case.is_ours]
+
+
+CATALOGUE: Final[Mapping[str, Case]] = MappingProxyType({case.name: case for case in _cases()})

@@ -1,0 +1,125 @@
+"""Faults of this side of the wire: the cable, names, clocks, the machine."""
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from chaos.world import World
+
+__all__ = ["FAULTS"]
+
+HOUR_S: Final = 3600.0
+CUTS: Final = 10
+
+
+async def _cut_while(world: World, seconds: float, failure: Callable[[], Exception] | None) -> None:
+    """Cut every connection; until so many seconds later each attempt to connect fails."""
+    world.network.failure = failure
+    for link in world.links():
+        link.cut()
+    await world.sleep(seconds)
+    world.network.failure = None
+
+
+async def cable_cut(world: World) -> None:
+    """No network for some seconds."""
+    await _cut_while(world, world.random.uniform(1, 20), lambda: OSError(101, "Network is unreachable"))
+
+
+async def name_not_found(world: World) -> None:
+    """The connection ends, and the venue's name is not found for some seconds."""
+    await _cut_while(world, world.random.uniform(1, 20), lambda: socket.gaierror(-2, "Name not known"))
+
+
+async def connection_refused(world: World) -> None:
+    """The connection ends, and the venue's port is closed for some seconds."""
+    await _cut_while(world, world.random.uniform(1, 20), lambda: ConnectionRefusedError(111, "refused"))
+
+
+async def certificate_refused(world: World) -> None:
+    """The connection ends, and the certificate offered is not to be trusted for some seconds."""
+    await _cut_while(world, world.random.uniform(1, 20), lambda: ssl.SSLError("certificate verify failed"))
+
+
+async def flapping(world: World) -> None:
+    """The connection is cut again and again, a second or two after it was opened."""
+    for _ in range(CUTS):
+        for link in world.links():
+            link.cut()
+        await world.sleep(world.random.uniform(0.5, 3))
+
+
+async def cut_while_subscribing(world: World) -> None:
+    """The connection is cut twice: the second time while it subscribes."""
+    for link in world.links():
+        link.cut()
+    await world.until(lambda: bool(world.links()), 10)
+    await world.sleep(world.random.uniform(0, 0.1))
+    for link in world.links():
+        link.cut()
+
+
+async def silent_down(world: World) -> None:
+    """Nothing comes any more, but what is sent arrives."""
+    for link in world.links():
+        link.conditions.is_silent_down = True
+
+
+async def silent_up(world: World) -> None:
+    """What is sent does not arrive any more, but everything still comes."""
+    for link in world.links():
+        link.conditions.is_silent_up = True
+    await world.sleep(60)
+    for link in world.links():
+        link.conditions.is_silent_up = False
+
+
+async def wall_clock_forward(world: World) -> None:
+    """The wall clock is set forward by an hour."""
+    world.clock.step_wall(HOUR_S)
+
+
+async def wall_clock_back(world: World) -> None:
+    """The wall clock is set back by an hour."""
+    world.clock.step_wall(-HOUR_S)
+
+
+async def loop_blocked(world: World) -> None:
+    """The process does nothing for five seconds."""
+    world.clock.advance(5)
+
+
+async def process_stopped(world: World) -> None:
+    """The process is stopped for half a minute."""
+    world.clock.advance(30)
+
+
+async def callback_raises(world: World) -> None:
+    """A callback of the listener raises at each call for a while."""
+    world.witness.raises = True
+    await world.sleep(2)
+    world.witness.raises = False
+
+
+FAULTS: Final[Mapping[str, Callable[[World], Awaitable[None]]]] = MappingProxyType(
+    {
+        fault.__name__: fault
+        for fault in (
+            cable_cut,
+            name_not_found,
+            connection_refused,
+            certificate_refused,
+            flapping,
+            cut_while_subscribing,
+            silent_down,
+            silent_up,
+            wall_clock_forward,
+            wall_clock_back,
+            loop_blocked,
+            process_stopped,
+            callback_raises,
+        )
+    }
+)
