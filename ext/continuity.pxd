@@ -14,6 +14,7 @@ cdef class Continuity(Decided):
     cdef Topic _topic(self)
     cdef bint _admits(self, Topic topic) except -1
     cdef int _take_book(self) except -1
+    cdef int _take_alone(self, Topic topic) except -1
     cdef int _take_snapshot(self, Topic topic) except -1
     cdef bint _is_repeat(self, Topic topic) except -1
     cdef Fit _fit(self, Topic topic) except *

@@ -62,7 +62,7 @@ cdef class Continuity(Decided):
         if topic.removed or (topic.is_decided and self._leg not in topic.legs):
             self._counts.undesired += 1
             return False
-        topic.join(self._leg)
+        self._join(topic, self._leg)
         return True
 
     # -- books
@@ -72,6 +72,10 @@ cdef class Continuity(Decided):
         if topic is None:
             return 0
         self._counts.book_messages += 1
+        return self._take_alone(topic)
+
+    cdef int _take_alone(self, Topic topic) except -1:
+        """A book message by the rules of one leg."""
         if self._decoder.change.is_snapshot:
             return self._take_snapshot(topic)
         if topic.book.state != BookState.LIVE:

@@ -36,7 +36,7 @@ cdef class Decided(Ledger):
         cdef Topic topic
         with self._turn(recv_ns, leg, position):
             for topic in self._carried(leg):
-                if not self._is_carried_elsewhere(topic):
+                if not self._leave(topic):
                     self._forget(topic)
             self._event("", "closed", "ended on purpose")
 
@@ -47,7 +47,7 @@ cdef class Decided(Ledger):
             for name in topics:
                 topic = self._named(name)
                 topic.is_decided = True
-                topic.join(leg)
+                self._join(topic, leg)
 
     cpdef confirmed(self, topics, int64_t recv_ns, int leg=0, uint64_t position=0):
         """The venue confirmed these subscriptions. Ends the gap of a topic that sends no snapshot."""
@@ -68,7 +68,8 @@ cdef class Decided(Ledger):
         with self._turn(recv_ns, leg, position):
             for name in topics:
                 topic = self._named(name)
-                topic.part(leg)
+                topic.is_decided = True
+                self._part(topic, leg)
                 if not topic.legs:
                     self._remove(topic)
                 self._event(name, "removed", "")

@@ -1,11 +1,11 @@
 from libc.stdint cimport int64_t, uint64_t
 
-from ext.continuity cimport Continuity
 from ext.decoded cimport FrameKind
+from ext.legs cimport Legs
 from ext.listener cimport Trade
 
 
-cdef class Dispatcher(Continuity):
+cdef class Dispatcher(Legs):
     cdef:
         Trade _trade
         set _unknown_topics

@@ -1,9 +1,9 @@
 from collections.abc import Mapping
 
-from ext.continuity import Continuity
+from ext.legs import Legs
 from ext.listener import Control, Listener
 
-class Dispatcher(Continuity):
+class Dispatcher(Legs):
     def __init__(
         self,
         category: str,

@@ -10,7 +10,6 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from ext.book cimport BookState
-from ext.continuity cimport Continuity
 from ext.decoded cimport (
     BOOK,
     CONTROL,
@@ -24,6 +23,7 @@ from ext.decoded cimport (
 )
 from ext.decoder cimport Decoder
 from ext.ledger cimport DETAIL_CHARACTERS_MAX
+from ext.legs cimport Legs
 from ext.listener cimport Control, Listener, Ticker, Trade
 from ext.topics cimport TOPIC_BOOK, TOPIC_TICKER, Topic
 from ext.updates cimport read_items
@@ -32,7 +32,7 @@ cdef enum:
     UNKNOWN_TOPICS_MAX = 1000   # names remembered, so that each is an event once
 
 
-cdef class Dispatcher(Continuity):
+cdef class Dispatcher(Legs):
     """Decodes frames of one category, keeps its books, checks continuity and calls a Listener.
 
     Args:
@@ -46,7 +46,7 @@ cdef class Dispatcher(Continuity):
     """
 
     def __init__(self, str category, Listener listener, *, Control control=None, rules=None):
-        Continuity.__init__(self, category, listener, control=control, rules=rules)
+        Legs.__init__(self, category, listener, control=control, rules=rules)
         self._trade = Trade()
         self._trade.category = category
         self._unknown_topics = set()
@@ -54,7 +54,7 @@ cdef class Dispatcher(Continuity):
     @property
     def counters(self):
         """Counts since creation, by name."""
-        return {**Continuity.counters.__get__(self), "fallback": self._decoder.fallbacks}
+        return {**Legs.counters.__get__(self), "fallback": self._decoder.fallbacks}
 
     # -- frames
 
@@ -79,6 +79,8 @@ cdef class Dispatcher(Continuity):
         try:
             self._counts.frames += 1
             self._leg_recv_ns[leg] = recv_ns
+            self._frame = frame
+            self._frame_size = size
             self._dispatch(frame, size)
         finally:
             self._busy = False

@@ -29,6 +29,8 @@ cdef struct Counts:
     uint64_t gaps
     uint64_t absent_deletes
     uint64_t unknown_topics
+    uint64_t late                # messages (trades) that another leg had brought before
+    uint64_t arbitrations_ended
 
 
 cdef class Ledger:
@@ -52,9 +54,11 @@ cdef class Ledger:
     cdef int _begin(self, int64_t recv_ns, int leg, uint64_t position) except -1
     cdef Turn _turn(self, int64_t recv_ns, int leg, uint64_t position)
     cdef Topic _named(self, str name)
+    cdef int _join(self, Topic topic, int leg) except -1
+    cdef int _part(self, Topic topic, int leg) except -1
     cdef OrderBook _new_book(self, str symbol, int depth)
     cdef int _forget(self, Topic topic) except -1
-    cdef bint _is_carried_elsewhere(self, Topic topic) except -1
+    cdef bint _leave(self, Topic topic) except -1
     cdef bint _lose(
         self, Topic topic, str cause, str fault, int64_t start_ns, str detail, int64_t missing=*
     ) except -1

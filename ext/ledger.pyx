@@ -83,7 +83,7 @@ cdef class Ledger:
         cdef Topic topic
         return [topic.gap for topic in self._topics.by_name.values() if topic.gap is not None]
 
-    def legs(self, str topic):
+    def legs_of(self, str topic):
         """The legs that carry a topic, in the order in which they were told of."""
         cdef Topic known = self._topics.by_name.get(topic)
         return [] if known is None else list(known.legs)
@@ -125,6 +125,14 @@ cdef class Ledger:
         self._topics.add(topic)
         return topic
 
+    cdef int _join(self, Topic topic, int leg) except -1:
+        """A leg carries the topic from now on."""
+        return topic.join(leg)
+
+    cdef int _part(self, Topic topic, int leg) except -1:
+        """A leg carries the topic no more."""
+        return topic.part(leg)
+
     cdef OrderBook _new_book(self, str symbol, int depth):
         price_scale, size_scale = self._scales.get(symbol, (0, 0))
         return OrderBook(self.category, symbol, depth, price_scale, size_scale)
@@ -139,15 +147,15 @@ cdef class Ledger:
 
     # -- gaps
 
-    cdef bint _is_carried_elsewhere(self, Topic topic) except -1:
-        """Whether, without the present leg, another one still has the topic in step."""
+    cdef bint _leave(self, Topic topic) except -1:
+        """The present leg has the topic in step no more. Whether another one still has."""
         return False
 
     cdef bint _lose(
         self, Topic topic, str cause, str fault, int64_t start_ns, str detail, int64_t missing=-1
     ) except -1:
         """The present leg has the topic in step no more. Whether the topic is in a gap now: no other leg has it."""
-        if self._is_carried_elsewhere(topic):
+        if self._leave(topic):
             return False
         self._forget(topic)
         self._open_gap(topic, cause, fault, start_ns, detail, missing)

@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from ext.book cimport OrderBook
+from ext.carriers cimport Carriers
 from ext.listener cimport Gap
 
 
@@ -26,6 +27,7 @@ cdef class Topic:
         # The legs that carry it, in the order told; `leg` is the only one, LEG_NONE where there is none or several.
         list legs
         int leg
+        Carriers shared      # what is known of its legs while there are several, else None
         bint is_decided      # a decision put it on its legs: frames of others are not wanted
         bint removed
         bint is_strict

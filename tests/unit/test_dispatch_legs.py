@@ -22,17 +22,17 @@ def dispatcher(notes: Notes) -> Dispatcher:
 
 
 def test_a_topic_is_carried_by_the_legs_that_were_told(dispatcher: Dispatcher) -> None:
-    assert dispatcher.legs(BOOK) == []
+    assert dispatcher.legs_of(BOOK) == []
     for leg in (3, 1023, 3):
         dispatcher.desired([BOOK], 1, leg)
-    assert dispatcher.legs(BOOK) == [3, 1023]
+    assert dispatcher.legs_of(BOOK) == [3, 1023]
     dispatcher.removed([BOOK], 2, 3)
-    assert dispatcher.legs(BOOK) == [1023]
+    assert dispatcher.legs_of(BOOK) == [1023]
 
 
 def test_the_first_frame_of_an_untold_topic_tells_its_leg(dispatcher: Dispatcher) -> None:
     dispatcher.feed(SNAPSHOT, 1, leg=7)
-    assert dispatcher.legs(BOOK) == [7]
+    assert dispatcher.legs_of(BOOK) == [7]
 
 
 def test_frames_of_a_leg_that_was_not_told_are_not_wanted(dispatcher: Dispatcher, notes: Notes) -> None:

@@ -1,0 +1,25 @@
+from ext.lateness cimport LegCounts
+
+
+cdef class Carrier:
+    cdef:
+        readonly int leg
+        readonly bint in_step
+        LegCounts counts
+        dict fields              # of a ticker that this leg does not lead: merged, None until its snapshot
+        readonly int undelivered # messages heard while another leg led, and not seen from that one
+
+
+cdef class Carriers:
+    cdef:
+        readonly list carriers
+
+    cdef Carrier of(self, int leg)
+    cdef Carrier add(self, LegCounts counts)
+    cdef int remove(self, int leg) except -1
+    cdef Carrier _new(self)
+    cdef bint is_in_step(self) except -1
+    cdef bint is_in_step_without(self, int leg) except -1
+    cdef int put_out(self, int leg) except -1
+    cdef int put_all_out(self) except -1
+    cdef bint is_settled(self) except -1

@@ -1,0 +1,70 @@
+"""The legs of a topic that more than one leg carries, and which of them have it in step."""
+
+from ext.lateness cimport LegCounts
+
+
+cdef class Carrier:
+    """What one leg of one topic has told."""
+
+
+cdef class Carriers:
+    """The legs of one topic, in the order told."""
+
+    def __cinit__(self):
+        self.carriers = []
+
+    cdef Carrier _new(self):
+        return Carrier()
+
+    cdef Carrier of(self, int leg):
+        """The carrier of that number; None where the leg does not carry the topic."""
+        cdef Carrier carrier
+        for carrier in self.carriers:
+            if carrier.leg == leg:
+                return carrier
+        return None
+
+    cdef Carrier add(self, LegCounts counts):
+        cdef Carrier carrier = self.of(counts.leg)
+        if carrier is None:
+            carrier = self._new()
+            carrier.leg = counts.leg
+            carrier.counts = counts
+            self.carriers.append(carrier)
+        return carrier
+
+    cdef int remove(self, int leg) except -1:
+        cdef Carrier carrier = self.of(leg)
+        if carrier is not None:
+            self.put_out(leg)
+            self.carriers.remove(carrier)
+        return 0
+
+    cdef bint is_in_step(self) except -1:
+        return self.is_in_step_without(-1)
+
+    cdef bint is_in_step_without(self, int leg) except -1:
+        cdef Carrier carrier
+        for carrier in self.carriers:
+            if carrier.in_step and carrier.leg != leg:
+                return True
+        return False
+
+    cdef int put_out(self, int leg) except -1:
+        """This leg does not have the topic in step any more."""
+        cdef Carrier carrier = self.of(leg)
+        if carrier is not None:
+            carrier.in_step = False
+            carrier.fields = None
+            carrier.undelivered = 0
+        return 0
+
+    cdef int put_all_out(self) except -1:
+        cdef Carrier carrier
+        for carrier in self.carriers:
+            self.put_out(carrier.leg)
+        return 0
+
+    cdef bint is_settled(self) except -1:
+        """Whether the one leg that is left needs nothing that is known here."""
+        return True
