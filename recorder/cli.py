@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from engine.errors import TapeheadError
-from recorder.commands import chaos, demo, gaps, record, simulate, sql, verify, version
+from recorder.commands import add, chaos, demo, gaps, record, remove, simulate, sql, verify, version
 from recorder.errors import ExitCode, exit_code, from_os_error
 from recorder.output import Output
 
@@ -31,6 +31,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("record")(record.record)
+app.command("add")(add.add)
+app.command("remove")(remove.remove)
 app.command("simulate", context_settings=simulate.CONTEXT)(simulate.simulate)
 app.command("sql")(sql.sql)
 app.command("verify")(verify.verify)

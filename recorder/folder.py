@@ -16,8 +16,9 @@ class DataFolder:
     """Paths of one recording, and the files in which its processes say each second how they are.
 
     DIR/lock                  held by the supervisor that records here
-    DIR/spool/                what was recorded (docs/spool.md)
+    DIR/spool/                what was recorded (docs/spool.md); of further shards DIR/spool-1/ ...
     DIR/clickhouse/           the embedded database
+    DIR/control.sock          where a recording that runs is asked for changes
     DIR/PROCESS.status.json   what a process last said of itself
     """
 
@@ -25,6 +26,11 @@ class DataFolder:
         self.path = path
         self.spool = path / "spool"
         self.database = path / "clickhouse"
+        self.control = path / "control.sock"
+
+    def spool_of(self, shard: int) -> Path:
+        """Return the spool of a shard (`recorder.shards`)."""
+        return self.path / f"spool-{shard}" if shard else self.spool
 
     def existing(self) -> "DataFolder":
         """Return self. Raises UsageError unless something was recorded here."""
@@ -35,12 +41,12 @@ class DataFolder:
             )
         return self
 
-    def recorder(self) -> str:
-        """Return the name of the recorder that wrote the spool."""
-        with SpoolReader(self.spool) as reader:
+    def recorder(self, shard: int = 0) -> str:
+        """Return the name of the recorder that wrote the spool of a shard."""
+        with SpoolReader(self.spool_of(shard)) as reader:
             first = reader.poll()
         if not isinstance(first, Record):
-            raise UsageError(f"the spool {self.spool} holds nothing yet", "record into it first")
+            raise UsageError(f"the spool {self.spool_of(shard)} holds nothing yet", "record into it first")
         return str(first_payload(first)["recorder"])
 
     def read_status(self, process: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ class Inserter:
         recorder: whose rows.
         intent: path of the intent file.
         clock: for numbers never used before, see `Intent.generation`.
+        thread: to insert on, where several share a database; one of its own if not given.
         stop: set from elsewhere to give up waiting for a database that fails.
 
     Attributes:
@@ -39,7 +40,13 @@ class Inserter:
     """
 
     def __init__(
-        self, database: Database, recorder: str, intent: Path, clock: Clock, stop: threading.Event
+        self,
+        database: Database,
+        recorder: str,
+        intent: Path,
+        clock: Clock,
+        stop: threading.Event,
+        thread: ThreadPoolExecutor | None = None,
     ) -> None:
         self.cursor = 0
         self.rows: Counter[str] = Counter()
@@ -50,7 +57,8 @@ class Inserter:
         self._clock = clock
         self._stop = stop
         self._generation = 0
-        self._thread = ThreadPoolExecutor(1, "inserter")
+        self._thread = thread or ThreadPoolExecutor(1, "inserter")
+        self._is_thread_ours = thread is None
         self._under_way: Future[None] | None = None
 
     def recover(self) -> Intent | None:
@@ -98,7 +106,10 @@ class Inserter:
 
     def close(self) -> None:
         """Wait for the batch under way, whatever becomes of it."""
-        self._thread.shutdown()
+        if self._under_way is not None:
+            wait([self._under_way])
+        if self._is_thread_ours:
+            self._thread.shutdown()
 
     def _commit(self, batch: Batch, intent: Intent, *, is_noted: bool) -> None:
         if batch.last <= self.cursor:

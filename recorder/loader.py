@@ -4,7 +4,9 @@ import os
 import signal
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,10 @@ import orjson
 
 from engine.clock import Clock, SystemClock
 from ext.columns import Columns
+from recorder import shards
 from recorder.batches import Batch, Intent
 from recorder.clickhouse import Database, open_database
+from recorder.folder import DataFolder
 from recorder.inserter import Inserter
 from recorder.instruments import InstrumentRows
 from recorder.playback import Playback
@@ -49,6 +53,8 @@ class Loader:
         clock: for the age of batches; never reaches a row.
         stop: set from elsewhere to give up waiting for a database that fails.
         batch_records, batch_ms: how many records, and for how long, are gathered into one batch.
+        intent: name of the intent file.
+        thread: to insert on, where several loaders share a database.
     """
 
     def __init__(
@@ -62,8 +68,10 @@ class Loader:
         stop: threading.Event | None = None,
         batch_records: int = BATCH_RECORDS_MAX,
         batch_ms: int = BATCH_MS,
+        intent: str = INTENT_FILE,
+        thread: ThreadPoolExecutor | None = None,
     ) -> None:
-        self._recorder = recorder
+        self.recorder = recorder
         self._clock = clock or SystemClock()
         self._batch_records = batch_records
         self._batch_ms = batch_ms
@@ -71,7 +79,7 @@ class Loader:
         self._instruments = InstrumentRows()
         self.playback = Playback(spool, self._columns, self._take_rest)
         self.inserter = Inserter(
-            database, recorder, state / INTENT_FILE, self._clock, stop or threading.Event()
+            database, recorder, state / intent, self._clock, stop or threading.Event(), thread
         )
         # Where the batch that is being gathered begins.
         self._last = 0
@@ -165,7 +173,7 @@ class Loader:
 
     def _make_batch(self) -> Batch:
         batch = Batch(
-            recorder=self._recorder,
+            recorder=self.recorder,
             first=self._last + 1,
             last=self.playback.position,
             records=self.playback.records - self._records,
@@ -194,7 +202,7 @@ class LoaderConfig:
 
     Args:
         data: the data folder: spool in DATA/spool, the embedded database in DATA/clickhouse.
-        recorder: name of the recorder.
+        recorder: name of the recorder, of its shard 0; the others are named after it (`recorder.shards`).
         database: http(s) URL of a server; "" for the embedded database.
         sql_port: of the SQL endpoint; 0 for any free one.
     """
@@ -226,25 +234,88 @@ def run(config: LoaderConfig, on_ready: Callable[[], None]) -> None:
         if database.is_embedded:
             server = QueryServer(database, config.data, config.sql_port).start()
             stack.callback(server.close)
-        loader = Loader(config.data / "spool", database, config.recorder, config.data, stop=stop)
-        stack.callback(loader.close)
+        loaders = _Loaders(config, database, stop)
+        stack.callback(loaders.close)
         on_ready()
-        _load(loader, stop, config.data / STATUS_FILE)
+        _load(loaders, stop, config.data / STATUS_FILE)
 
 
-def _load(loader: Loader, stop: threading.Event, status: Path) -> None:
+class _Loaders:
+    """One loader for each shard that ever recorded into the folder, in turn, over one database."""
+
+    def __init__(self, config: LoaderConfig, database: Database, stop: threading.Event) -> None:
+        self._config = config
+        self._database = database
+        self._stop = stop
+        self._thread = ThreadPoolExecutor(1, "inserter")
+        self._loaders: dict[int, Loader] = {}
+
+    def discover(self) -> None:
+        """Take up the shards that are new, each from where it was loaded to."""
+        config = self._config
+        for shard in shards.existing(DataFolder(config.data)):
+            if shard not in self._loaders:
+                loader = self._loaders[shard] = Loader(
+                    DataFolder(config.data).spool_of(shard),
+                    self._database,
+                    shards.recorder_name(config.recorder, shard),
+                    config.data,
+                    stop=self._stop,
+                    intent=f"loader-{shard}.intent" if shard else INTENT_FILE,
+                    thread=self._thread,
+                )
+                loader.recover()
+
+    def step(self) -> bool:
+        """Let each read on; False when there was nothing to read."""
+        read = [loader.step() for loader in self._loaders.values()]
+        return any(read)
+
+    def drain(self) -> None:
+        """Load everything that the spools hold now."""
+        self.discover()
+        for loader in self._loaders.values():
+            loader.drain()
+
+    def close(self) -> None:
+        """Let the spools go."""
+        for loader in self._loaders.values():
+            loader.close()
+        self._thread.shutdown()
+
+    def status(self) -> dict[str, Any]:
+        """What they do, as if they were one: positions are of the first, the lag is that of the latest."""
+        told = [loader.status() for loader in self._loaders.values()]
+        if not told:
+            return {"position": 0, "read_position": 0, "frames": 0, "records": 0, "lag_ms": 0, "rows": {}}
+        total = dict(told[0])
+        for one in told[1:]:
+            for name, value in one.items():
+                if name in ("frames", "records") or name in self._loaders[0].inserter.counters:
+                    total[name] = total.get(name, 0) + value
+            total["rows"] = dict(Counter(total["rows"]) + Counter(one["rows"]))
+            total["lag_ms"] = max(total["lag_ms"], one["lag_ms"])
+        if len(told) > 1:
+            total["shards"] = {
+                loader.recorder: {"position": one["position"], "lag_ms": one["lag_ms"]}
+                for loader, one in zip(self._loaders.values(), told, strict=True)
+            }
+        return total
+
+
+def _load(loaders: _Loaders, stop: threading.Event, status: Path) -> None:
     clock = SystemClock()
-    loader.recover()
     told_ns = 0
     while not stop.is_set():
-        if not loader.step():
-            stop.wait(POLL_S)
         now_ns = clock.now().mono_ns
         if now_ns - told_ns >= STATUS_MS * NS_PER_MS:
             told_ns = now_ns
-            _write_status(status, loader.status() | {"state": "loading"})
-    loader.drain()
-    _write_status(status, loader.status() | {"state": "stopped"})
+            loaders.discover()
+            _write_status(status, loaders.status() | {"state": "loading"})
+        if not loaders.step():
+            stop.wait(POLL_S)
+    loaders.drain()
+    _write_status(status, loaders.status() | {"state": "stopped"})
 
 
 def _write_status(path: Path, status: dict[str, Any]) -> None:

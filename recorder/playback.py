@@ -10,17 +10,19 @@ from engine import decisions
 from engine.bybit.rules import CONTINUITY
 from ext.dispatch import Dispatcher
 from ext.journal import Record, RecordKind
-from ext.listener import Event, Gap, Listener
+from ext.listener import Listener
 from ext.segment import Damage
+from recorder import ledger
 from recorder.instruments import set_scales
 from recorder.segments import first_payload
 from recorder.spool_reader import Routes, SpoolReader
+from recorder.wanted import Wanted
 
 __all__ = ["Playback"]
 
 RestHandler = Callable[[dict[str, Any], int, int], None]
 
-_EVENT_OF_KIND: Final = {RecordKind.CLOCK: "clock_stepped", RecordKind.STOPPED: "stopped"}
+ALL_LEGS: Final = -1
 
 
 class Playback:
@@ -47,7 +49,7 @@ class Playback:
         self._on_rest = on_rest
         self._reader = SpoolReader(folder)
         self._routes: Routes = {}
-        self._topics: dict[str, set[str]] = {}
+        self._wanted = Wanted()
         self._held: Record | None = None
         self._damage: tuple[Damage, int] | None = None
         self._unrouted: set[int] = set()
@@ -110,7 +112,6 @@ class Playback:
         if dispatcher is None:
             dispatcher = Dispatcher(category, self._listener, rules=CONTINUITY.get(category))
             self.dispatchers[category] = dispatcher
-            self._topics[category] = set()
         return dispatcher
 
     def _obey(self, record: Record) -> None:
@@ -121,8 +122,8 @@ class Playback:
             self._begin_segment(record)
         elif kind == RecordKind.FRAME:
             self._unrouted_frame(record)
-        elif kind in _EVENT_OF_KIND:
-            self._event(record, _EVENT_OF_KIND[kind], record.payload.decode())
+        elif kind == RecordKind.STOPPED:
+            self._event(record, "stopped", record.payload.decode())
         elif record.payload:
             self._decide(record, kind, orjson.loads(record.payload))
 
@@ -131,6 +132,12 @@ class Playback:
             set_scales(self._dispatcher(payload["category"]), payload)
             if self._on_rest is not None:
                 self._on_rest(payload, record.recv_ns, record.position)
+            return
+        if kind == RecordKind.CLOCK:
+            ledger.tell_step(self._listener, payload["step_ns"], record.recv_ns, record.position)
+            return
+        if kind == RecordKind.LOST and "end_ns" in payload:
+            ledger.tell_missed(self._listener, self._wanted.topics, payload, record.position)
             return
         if "category" not in payload:  # a loss that concerns all of them
             for dispatcher in self.dispatchers.values():
@@ -141,9 +148,9 @@ class Playback:
             self._routes[payload["connection"]] = (dispatcher, payload["leg"])
         decisions.obey(dispatcher, kind, payload, record.recv_ns, record.position)
         if kind == RecordKind.REQUESTED and payload["op"] == "desire":
-            self._topics[dispatcher.category].update(payload["topics"])
+            self._wanted.join(dispatcher.category, payload["topics"], payload["leg"])
         elif kind == RecordKind.REQUESTED and payload["op"] == "remove":
-            self._topics[dispatcher.category].difference_update(payload["topics"])
+            self._wanted.part(dispatcher.category, payload["topics"], payload["leg"])
 
     def _begin_segment(self, record: Record) -> None:
         payload = first_payload(record)
@@ -151,19 +158,21 @@ class Playback:
             self._routes.clear()
             if payload["previous_recv_ns"]:
                 self._lose_all(record, payload["previous_recv_ns"])
+            if payload["topics"]:
+                self._remove_others(record, payload["topics"])
         for connection in payload["connections"]:
             dispatcher = self._dispatcher(connection["category"])
             self._routes[connection["connection"]] = (dispatcher, connection["leg"])
             self._restate(dispatcher, connection.get("topics", ()), record, connection["leg"])
-        for category, topics in payload["topics"].items():
-            self._restate(self._dispatcher(category), topics, record, 0)
+        if payload["reason"] != "start":  # else they are still to be wanted, on legs that follow
+            for category, topics in payload["topics"].items():
+                self._restate(self._dispatcher(category), topics, record, 0)
 
     def _restate(self, dispatcher: Dispatcher, topics: Iterable[str], record: Record, leg: int) -> None:
         """What a segment says is wanted; news only to a reader that did not read the segments before."""
-        known = self._topics[dispatcher.category]
-        fresh = [topic for topic in topics if topic not in known]
+        fresh = self._wanted.unknown(dispatcher.category, topics)
+        self._wanted.join(dispatcher.category, fresh, leg)
         dispatcher.desired(fresh, record.recv_ns, leg, record.position)
-        known.update(fresh)
 
     def _lose_all(self, record: Record, start_ns: int) -> None:
         for dispatcher in self.dispatchers.values():
@@ -173,10 +182,16 @@ class Playback:
                 record.recv_ns,
                 "not_running",
                 "ours",
-                0,
+                ALL_LEGS,
                 record.position,
                 "the recorder was not running",
             )
+
+    def _remove_others(self, record: Record, wanted: dict[str, list[str]]) -> None:
+        """End what was wanted before this start and is not any more: its loss ends here."""
+        for category in self._wanted.topics:
+            for leg, gone in self._wanted.keep(category, wanted.get(category, ())).items():
+                self._dispatcher(category).removed(gone, record.recv_ns, leg, record.position)
 
     def _unrouted_frame(self, record: Record) -> None:
         self.frames += 1
@@ -196,43 +211,9 @@ class Playback:
         (damage, start_ns), self._damage = self._damage, None
         lost = damage.position + 1
         detail = f"{damage.next_position - lost} records lost to damage of the spool"
-        self._listener.on_event(
-            Event(
-                category="",
-                topic="",
-                kind="spool_damaged",
-                detail=detail,
-                recv_ns=self.recv_ns,
-                position=lost,
-            )
-        )
-        for category, topics in self._topics.items():
-            for topic in sorted(topics):
-                for end_ns in (0, self.recv_ns):
-                    self._listener.on_gap(
-                        Gap(
-                            id=lost,
-                            category=category,
-                            topic=topic,
-                            cause="own_drop",
-                            fault="ours",
-                            leg=0,
-                            start_ns=start_ns,
-                            end_ns=end_ns,
-                            missing=-1,
-                            detail=detail,
-                            position=lost,
-                        )
-                    )
+        ledger.tell_event(self._listener, "spool_damaged", detail, self.recv_ns, lost)
+        loss = ledger.missed(start_ns, self.recv_ns, "own_drop", detail)
+        ledger.tell_missed(self._listener, self._wanted.topics, loss, lost)
 
     def _event(self, record: Record, kind: str, detail: str) -> None:
-        self._listener.on_event(
-            Event(
-                category="",
-                topic="",
-                kind=kind,
-                detail=detail,
-                recv_ns=record.recv_ns,
-                position=record.position,
-            )
-        )
+        ledger.tell_event(self._listener, kind, detail, record.recv_ns, record.position)

@@ -1,10 +1,12 @@
 """The child's side of a process that the supervisor starts: what it is handed, what it answers, when it dies.
 
-It reads one JSON object from stdin, ``{"parent": pid, "resumed": bool, "config": {...}}``, and answers on
-stdout in JSON lines: ``{"ready": true}`` once it works, or ``{"error": message, "remedy": remedy}`` before it
-ends. Nothing secret is in its arguments.
+It reads JSON lines from stdin. The first is its `Handover`; later ones ask something, ``{"ask": number,
+"do": what, ...}``. It answers on stdout in JSON lines: ``{"ready": true}`` once it works, ``{"ask": number,
+...}`` to what was asked, or ``{"error": message, "remedy": remedy}`` before it ends. Nothing secret is in its
+arguments.
 """
 
+import asyncio
 import ctypes
 import json
 import logging
@@ -12,14 +14,16 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from typing import Any, Final, NoReturn, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, Protocol, Self
 
-from engine.errors import TapeheadError
+from engine.errors import InternalError, TapeheadError
 from recorder.config import RecordConfig
+from recorder.control import ASK_BYTES_MAX, error_answer
 from recorder.errors import ExitCode, exit_code, from_os_error
 
-__all__ = ["NAMES", "Run", "Tell", "guard", "main", "serve"]
+__all__ = ["NAMES", "Handover", "Run", "Tell", "answer_asks", "guard", "main", "serve"]
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -27,10 +31,38 @@ HANDOVER_BYTES_MAX: Final = 4 << 20
 PR_SET_PDEATHSIG: Final = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What a process is told when it starts.
+
+    ``is_resumed``: one of its kind was ready before, so that this one is to begin whatever happens. ``shard``
+    is which part of the symbols is its own (`recorder.shards`).
+    """
+
+    config: RecordConfig
+    is_resumed: bool = False
+    shard: int = 0
+
+    def encoded(self, parent: int) -> bytes:
+        """Return the line that the process ``parent`` writes."""
+        said = {
+            "parent": parent,
+            "resumed": self.is_resumed,
+            "shard": self.shard,
+            "config": self.config.model_dump(mode="json"),
+        }
+        return json.dumps(said).encode() + b"\n"
+
+    @classmethod
+    def decoded(cls, said: dict[str, Any]) -> Self:
+        """Return what such a line says."""
+        return cls(RecordConfig.model_validate(said["config"]), said["resumed"], said["shard"])
+
+
 class Run(Protocol):
     """What a process does: returns its exit code, or raises."""
 
-    def __call__(self, config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int: ...
+    def __call__(self, given: Handover, tell: Tell) -> int: ...
 
 
 def main(name: str) -> int:
@@ -40,32 +72,57 @@ def main(name: str) -> int:
 
 def serve(name: str, run: Run) -> int:
     """Take the handover and be the process: die with the supervisor, tell it why this one ends."""
-    handover = json.loads(sys.stdin.buffer.read(HANDOVER_BYTES_MAX))
-    die_with(handover["parent"])
+    said = json.loads(sys.stdin.buffer.readline(HANDOVER_BYTES_MAX))
+    die_with(said["parent"])
     tell = _private_stdout()
     logging.basicConfig(format=f"tapehead {name}: %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("picows").setLevel(logging.WARNING)
-    config = RecordConfig.model_validate(handover["config"])
+    given = Handover.decoded(said)
     try:
-        return run(config, tell, is_resumed=handover["resumed"])
+        return run(given, tell)
     except Exception as error:  # noqa: BLE001 (the outermost frame of a process)
-        return _report(error, config, tell)
+        return _report(error, given.config, tell)
+
+
+async def answer_asks(answering: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], tell: Tell) -> None:
+    """Answer what the supervisor asks, one at a time, for ever; errors are answers."""
+    reader = asyncio.StreamReader(limit=ASK_BYTES_MAX * 2)
+    # The supervisor asks nothing before it heard that this process is ready: no line was read ahead.
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+    )
+    while line := await reader.readline():
+        asked = json.loads(line)
+        tell({"ask": asked["ask"], **await _answer(answering, asked)})
+
+
+async def _answer(
+    answering: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], asked: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        return await answering(asked)
+    except TapeheadError as error:
+        return error_answer(error)
+    except Exception as error:
+        logging.getLogger(__name__).exception("the answer to an ask failed")
+        return error_answer(InternalError(f"{type(error).__name__}: {error}", "see the recording's log"))
 
 
 # Each imports what it runs: the database engine has no place in capture's memory.
 
 
-def _capture(config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int:
+def _capture(given: Handover, tell: Tell) -> int:
     from recorder import capture
 
-    capture.run(capture.Capture(config), tell, is_resumed=is_resumed)
+    capture.run(capture.Capture(given.config, shard=given.shard), tell, is_resumed=given.is_resumed)
     return ExitCode.OK
 
 
-def _load(config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int:
+def _load(given: Handover, tell: Tell) -> int:
     from recorder import loader
 
-    loader.run(loader.LoaderConfig(config.data, config.recorder), lambda: tell({"ready": True}))
+    config = loader.LoaderConfig(given.config.data, given.config.recorder)
+    loader.run(config, lambda: tell({"ready": True}))
     return ExitCode.OK
 
 

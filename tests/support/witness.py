@@ -9,8 +9,7 @@ import sys
 from ext.book import OrderBook
 from ext.listener import Listener, Trade
 from recorder import capture, processes
-from recorder.config import RecordConfig
-from recorder.processes import Tell
+from recorder.processes import Handover, Tell
 
 VARIABLE = "TAPEHEAD_WITNESS"
 
@@ -28,9 +27,10 @@ class Witness(Listener):
         os.write(self._pipe, f"publicTrade.{trade.symbol} {trade.trade_id}\n".encode())
 
 
-def run(config: RecordConfig, tell: Tell, *, is_resumed: bool) -> int:
+def run(given: Handover, tell: Tell) -> int:
     pipe = os.open(os.environ[VARIABLE], os.O_WRONLY)
-    capture.run(capture.Capture(config, Witness(pipe)), tell, is_resumed=is_resumed)
+    recording = capture.Capture(given.config, Witness(pipe), shard=given.shard)
+    capture.run(recording, tell, is_resumed=given.is_resumed)
     return 0
 
 

@@ -11,18 +11,21 @@ from typing import Any
 import pytest
 
 from engine.errors import InternalError, UsageError
+from recorder.child import Child
 from recorder.config import RecordConfig, checked
 from recorder.errors import MachineError
-from recorder.supervisor import Child
+from recorder.processes import Handover
 
 READY = "print('{\"ready\": true}', flush=True)"
-READ_HANDOVER = "import sys; handover = sys.stdin.read()\n"
+READ_HANDOVER = "import sys; handover = sys.stdin.readline()\n"
 
 
 def child(script: str) -> Child:
     config = checked(market=[{"symbols": ["BTCUSDT"]}])
     command = (sys.executable, "-S", "-c", READ_HANDOVER + script)
-    return Child("capture", config, command=command, restart_delay_s=0.001)
+    return Child(
+        "capture", lambda is_resumed: Handover(config, is_resumed), command=command, restart_delay_s=0.001
+    )
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -46,7 +49,7 @@ import signal
 {wait}
 {READY}
 with open({str(log)!r}, "a+") as log:
-    log.write(handover + "\\n")
+    log.write(handover)
     log.flush()
     log.seek(0)
     count = log.read().count("\\n")

@@ -1,0 +1,46 @@
+"""Which topics a spool says are wanted, and on which legs."""
+
+from collections.abc import Iterable
+
+__all__ = ["Wanted"]
+
+
+class Wanted:
+    """Topics by category, each with the legs that are to carry it; of one spool, read in order."""
+
+    def __init__(self) -> None:
+        self._legs: dict[str, dict[str, set[int]]] = {}
+
+    @property
+    def topics(self) -> dict[str, list[str]]:
+        """The topics of each category, sorted."""
+        return {category: sorted(legs) for category, legs in self._legs.items()}
+
+    def unknown(self, category: str, topics: Iterable[str]) -> list[str]:
+        """Return those of the topics that are not wanted on any leg."""
+        known = self._legs.get(category, {})
+        return [topic for topic in dict.fromkeys(topics) if topic not in known]
+
+    def join(self, category: str, topics: Iterable[str], leg: int) -> None:
+        """Want topics on a leg."""
+        known = self._legs.setdefault(category, {})
+        for topic in topics:
+            known.setdefault(topic, set()).add(leg)
+
+    def part(self, category: str, topics: Iterable[str], leg: int) -> None:
+        """Want topics on a leg no more."""
+        known = self._legs.setdefault(category, {})
+        for topic in topics:
+            legs = known.get(topic, set())
+            legs.discard(leg)
+            if not legs:
+                known.pop(topic, None)
+
+    def keep(self, category: str, topics: Iterable[str]) -> dict[int, list[str]]:
+        """Want no others than these of a category; return those that are wanted no more, by leg."""
+        known = self._legs.get(category, {})
+        gone: dict[int, list[str]] = {}
+        for topic in sorted(known.keys() - set(topics)):
+            for leg in sorted(known.pop(topic)):
+                gone.setdefault(leg, []).append(topic)
+        return gone
