@@ -99,22 +99,41 @@ class SpoolMaker:
     """Writes a spool as a recorder of one linear connection would."""
 
     def __init__(
-        self, folder: Path, recorder: str = "r1", *, start_ns: int = START_NS, segment_bytes: int = 1 << 16
+        self,
+        folder: Path,
+        recorder: str = "r1",
+        *,
+        start_ns: int = START_NS,
+        segment_bytes: int = 1 << 16,
+        wanted: Sequence[str] = (),
     ):
         self.now_ns = start_ns
+        self.wall_ahead_ns = 0  # of the monotonic clock
         self.connection = {"connection": 1, "category": "linear", "leg": 0, "url": URL}
         self.topics: list[str] = []
+        self.wanted = list(wanted)
         self.spool = Spool(
             folder,
             recorder,
-            now=lambda: (self.now_ns, self.now_ns),
+            now=lambda: (self.wall_ns, self.now_ns),
             describe=self._describe,
             segment_bytes=segment_bytes,
         )
 
+    @property
+    def wall_ns(self) -> int:
+        """What the wall clock shows."""
+        return self.now_ns + self.wall_ahead_ns
+
+    def beat(self, seconds: int) -> None:
+        """Let so many seconds pass, with a heartbeat in each."""
+        for _ in range(seconds):
+            self.now_ns += S
+            self.spool.heartbeat()
+
     def _describe(self) -> dict[str, Any]:
         if not self.topics:
-            return {"connections": [], "topics": {}}
+            return {"connections": [], "topics": {"linear": self.wanted} if self.wanted else {}}
         return {
             "connections": [{**self.connection, "topics": self.topics}],
             "topics": {"linear": self.topics},
@@ -127,7 +146,7 @@ class SpoolMaker:
 
     def record(self, kind: RecordKind, payload: dict[str, Any]) -> int:
         """Append a decision; returns its position."""
-        position = self.spool.journal.append_record(kind, orjson.dumps(payload), 1, self.now_ns, self.now_ns)
+        position = self.spool.journal.append_record(kind, orjson.dumps(payload), 1, self.wall_ns, self.now_ns)
         self._written()
         return position
 
@@ -142,7 +161,7 @@ class SpoolMaker:
     def frame(self, frame: bytes, after_ns: int = 10 * MS) -> int:
         """Append a frame received that much later; returns its position."""
         self.now_ns += after_ns
-        position = self.spool.journal.append_record(RecordKind.FRAME, frame, 1, self.now_ns, self.now_ns)
+        position = self.spool.journal.append_record(RecordKind.FRAME, frame, 1, self.wall_ns, self.now_ns)
         self._written()
         return position
 
