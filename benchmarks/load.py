@@ -140,7 +140,7 @@ def books_are_right(database: Database, expected: dict[str, Any]) -> bool:
 def book_in_tables(database: Database, name: str, position: int) -> stream.Levels:
     rows = database.query(
         "SELECT side, price, size FROM book_at(recorder = {recorder:String}, category = {category:String},"
-        " symbol = {symbol:String}, depth = {depth:UInt16}, position = {position:UInt64})",
+        " symbol = {symbol:String}, kind = 'plain', depth = {depth:UInt16}, position = {position:UInt64})",
         {
             "recorder": tape.RECORDER,
             "category": stream.CATEGORY,

@@ -5,15 +5,17 @@ replay is equal to the live run. Payloads carry all that obeying needs:
 
     CONNECTED     url
     DISCONNECTED  cause detail
-    REQUESTED     op topics            op: desire (wanted from now on), subscribe, unsubscribe, remove
+    REQUESTED     op topics            op: desire (wanted from now on), subscribe, unsubscribe, remove,
+                                       audit (an answer of REST is asked for, to compare)
     CONFIRMED     op topics            op: subscribe, unsubscribe
     REJECTED      topics start_ns reason
     STALLED       topics start_ns detail
     LOST          topics start_ns cause fault detail
     NOTED         kind topic detail    an event that frames do not tell
+    REST          use topic body       use: full_book, audit, trades, kline; others mean nothing here
 
 and before these connection, category and leg. ``topics`` of LOST may be null: all that are
-wanted. LOST and NOTED may be without connection, category and leg: they then concern all of them.
+wanted. LOST, NOTED and REST may be without connection, category and leg: they then concern all of them.
 """
 
 from collections.abc import Callable
@@ -69,6 +71,8 @@ def _disconnected(dispatcher: Dispatcher, payload: Payload, recv_ns: int, positi
 def _requested(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
     if payload["op"] == "desire":
         dispatcher.desired(payload["topics"], recv_ns, payload["leg"], position)
+    elif payload["op"] == "audit":
+        dispatcher.audit(payload["topics"], recv_ns, payload["leg"], position)
     elif payload["op"] == "remove":
         dispatcher.removed(payload["topics"], recv_ns, payload["leg"], position)
 
@@ -98,6 +102,12 @@ def _noted(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int
         dispatcher.noted(payload["kind"], payload["topic"], payload["detail"], recv_ns, leg, position)
 
 
+def _rest(dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int) -> None:
+    if payload.get("topic") and payload.get("category") == dispatcher.category:
+        leg = payload.get("leg", 0)
+        dispatcher.rest(payload["use"], payload["topic"], payload["body"], recv_ns, leg, position)
+
+
 def _lose(
     dispatcher: Dispatcher, payload: Payload, recv_ns: int, position: int, cause: str, fault: str, detail: str
 ) -> None:
@@ -122,4 +132,5 @@ _ACTIONS: Final[dict[RecordKind, Callable[[Dispatcher, Payload, int, int], None]
     RecordKind.STALLED: _stalled,
     RecordKind.LOST: _lost,
     RecordKind.NOTED: _noted,
+    RecordKind.REST: _rest,
 }

@@ -9,6 +9,13 @@ cpdef enum BookState:
     STALE = 2
 
 
+cdef enum BookKind:
+    PLAIN = 0
+    RPI = 1        # ordinary sizes of orderbook.rpi; its `rpi` has the others
+    RPI_ONLY = 2
+    FULL = 3       # the whole depth; `depth` is 0
+
+
 cdef enum Fit:
     FIT_SAME = 0      # the change is at the book's scales
     FIT_WIDENED = 1   # the book's scales grew
@@ -41,6 +48,8 @@ cdef class OrderBook:
         readonly uint64_t absent_deletes
         # The message that led to the present state; valid during the callback only.
         readonly BookChange change
+        readonly OrderBook rpi
+        BookKind kind_code
         Ladder _bids
         Ladder _asks
         int _base_price_scale
@@ -58,4 +67,10 @@ cdef class OrderBook:
     cdef int apply(self, BookChange change) except -1
     cdef bint contains(self, BookChange change) noexcept nogil
     cdef int violations(self) noexcept nogil
+    cdef int write_change(self, BookChange target) except -1
+    cdef Py_ssize_t trim(self, Py_ssize_t levels_max) noexcept nogil
+    cdef list _merged(self, list plain, list rpi, int sign, Py_ssize_t count)
     cpdef uint32_t checksum(self, Py_ssize_t depth=*)
+
+
+cdef bint have_same_best(OrderBook one, OrderBook other) noexcept nogil

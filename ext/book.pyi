@@ -9,10 +9,25 @@ class BookState(IntEnum):
     LIVE = 1
     STALE = 2
 
+KINDS: tuple[str, ...]
+
 class OrderBook:
     def __init__(
-        self, category: str, symbol: str, depth: int, price_scale: int = 0, size_scale: int = 0
+        self,
+        category: str,
+        symbol: str,
+        depth: int,
+        price_scale: int = 0,
+        size_scale: int = 0,
+        *,
+        kind: str = "plain",
     ) -> None: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def rpi(self) -> OrderBook | None: ...
+    def rpi_bids(self, count: int = 0) -> list[tuple[Decimal, Decimal, Decimal]]: ...
+    def rpi_asks(self, count: int = 0) -> list[tuple[Decimal, Decimal, Decimal]]: ...
     @property
     def category(self) -> str: ...
     @property

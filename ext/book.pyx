@@ -7,9 +7,9 @@ decoded changes, and can say what it holds exactly.
 from zlib import crc32
 
 from cpython.mem cimport PyMem_RawFree
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from ext.change cimport BookChange, read_levels
+from ext.change cimport BookChange, Levels, read_levels
 from ext.fixed cimport POW10, to_decimal
 from ext.ladder cimport (
     Ladder,
@@ -23,11 +23,17 @@ from ext.ladder cimport (
 )
 
 
+KINDS = ("plain", "rpi", "rpi_only", "full")  # by BookKind
+
+
 cdef class OrderBook:
     """Live level-2 book of one (category, symbol, depth).
 
     Prices and sizes are int64 mantissas with `price_scale` and `size_scale` decimals; `bids`, `asks`, `price` and `size`
     give exact Decimals. Equality and `checksum` are over values, independent of the scales.
+
+    `kind` is "plain"; "rpi" for orderbook.rpi, whose `rpi` is a book of the sizes that only retail price improvement has
+    (None elsewhere); "full" for orderbook.full, with `depth` 0.
 
     A book handed to a callback is live and reused: read it inside the callback, `copy()` what you keep. Not for use
     from two threads at once.
@@ -35,8 +41,12 @@ cdef class OrderBook:
 
     __hash__ = None
 
-    def __init__(self, str category, str symbol, int depth, int price_scale=0, int size_scale=0):
-        if depth < 1:
+    def __init__(
+        self, str category, str symbol, int depth, int price_scale=0, int size_scale=0, *, str kind="plain"
+    ):
+        if kind not in KINDS:
+            raise ValueError(f"kind was {kind!r}; use one of {', '.join(KINDS)}")
+        if depth < 1 and not (depth == 0 and kind == "full"):
             raise ValueError(f"depth must be at least 1, was {depth}")
         for name, scale in (("price_scale", price_scale), ("size_scale", size_scale)):
             if not 0 <= scale <= 18:
@@ -44,7 +54,10 @@ cdef class OrderBook:
         self.category = category
         self.symbol = symbol
         self.depth = depth
-        self.topic = f"orderbook.{depth}.{symbol}"
+        self.topic = f"orderbook.{depth if kind == 'plain' else kind.partition('_')[0]}.{symbol}"
+        self.kind_code = <BookKind><int>KINDS.index(kind)
+        if self.kind_code == RPI:
+            self.rpi = OrderBook(category, symbol, depth, price_scale, size_scale, kind="rpi_only")
         self.price_scale = self._base_price_scale = price_scale
         self.size_scale = self._base_size_scale = size_scale
 
@@ -133,6 +146,27 @@ cdef class OrderBook:
             found |= NEGATIVE_PRICE
         return found
 
+    cdef int write_change(self, BookChange target) except -1:
+        """Make a change the snapshot that says what the book says."""
+        target.clear()
+        target.is_snapshot = True
+        target.update_id = self.update_id
+        target.seq = self.seq
+        target.ts_ms = self.ts_ms
+        target.cts_ms = self.cts_ms
+        _write_side(target, &target.bid_levels, &self._bids, 1, self.price_scale, self.size_scale)
+        _write_side(target, &target.ask_levels, &self._asks, -1, self.price_scale, self.size_scale)
+        target.note_scales(self.price_scale, self.price_scale, self.size_scale, self.size_scale)
+        return 0
+
+    cdef Py_ssize_t trim(self, Py_ssize_t levels_max) noexcept nogil:
+        """Drop what is farther from the best than `levels_max` levels of a side; how many that were."""
+        cdef Py_ssize_t bids = max(self._bids.end - self._bids.start - levels_max, 0)
+        cdef Py_ssize_t asks = max(self._asks.end - self._asks.start - levels_max, 0)
+        self._bids.start += bids
+        self._asks.start += asks
+        return bids + asks
+
     def snapshot(self, bids, asks, *, int64_t update_id=0, int64_t seq=0, int64_t ts_ms=0, int64_t cts_ms=0):
         """Replace both sides with [(price text, size text), ...] and become LIVE; return whether it did.
 
@@ -178,6 +212,11 @@ cdef class OrderBook:
     # -- reading
 
     @property
+    def kind(self):
+        """"plain", "rpi", "rpi_only" (the `rpi` of such a book) or "full"."""
+        return KINDS[self.kind_code]
+
+    @property
     def best_bid(self):
         """(price mantissa, size mantissa) of the best bid, or None."""
         if self._bids.end == self._bids.start:
@@ -210,6 +249,23 @@ cdef class OrderBook:
             for index in range(ladder.end - 1, last - 1, -1)
         ]
 
+    def rpi_bids(self, Py_ssize_t count=0):
+        """[(price, size, rpi size), ...] of an "rpi" book as exact Decimals, best first; all where count is 0."""
+        return self._merged(self.bids(), [] if self.rpi is None else self.rpi.bids(), -1, count)
+
+    def rpi_asks(self, Py_ssize_t count=0):
+        """[(price, size, rpi size), ...] of an "rpi" book as exact Decimals, best first; all where count is 0."""
+        return self._merged(self.asks(), [] if self.rpi is None else self.rpi.asks(), 1, count)
+
+    cdef list _merged(self, list plain, list rpi, int sign, Py_ssize_t count):
+        cdef object none = to_decimal(0, 0)
+        cdef dict sizes = dict(plain)
+        cdef dict rpi_sizes = dict(rpi)
+        prices = sorted(sizes.keys() | rpi_sizes.keys(), reverse=sign < 0)
+        return [
+            (price, sizes.get(price, none), rpi_sizes.get(price, none)) for price in (prices[:count] if count > 0 else prices)
+        ]
+
     def level_counts(self):
         """(number of bid levels, number of ask levels)."""
         return self._bids.end - self._bids.start, self._asks.end - self._asks.start
@@ -236,7 +292,7 @@ cdef class OrderBook:
     def copy(self):
         """An independent OrderBook with the same state (without `change`)."""
         cdef OrderBook twin = OrderBook(
-            self.category, self.symbol, self.depth, self._base_price_scale, self._base_size_scale
+            self.category, self.symbol, self.depth, self._base_price_scale, self._base_size_scale, kind=self.kind
         )
         self.copy_into(twin)
         return twin
@@ -256,7 +312,7 @@ cdef class OrderBook:
         twin.absent_deletes = self.absent_deletes
         copy_ladder(&twin._bids, &self._bids)
         copy_ladder(&twin._asks, &self._asks)
-        return 0
+        return 0 if self.rpi is None else self.rpi.copy_into(twin.rpi)
 
     def __eq__(self, other):
         """Whether both are books of the same category, symbol and depth with equal levels by value."""
@@ -267,6 +323,7 @@ cdef class OrderBook:
             and self.topic == other.topic
             and self.bids() == other.bids()
             and self.asks() == other.asks()
+            and self.rpi == other.rpi
         )
 
     def __repr__(self):
@@ -275,3 +332,37 @@ cdef class OrderBook:
             f"<OrderBook {self.category} {self.topic} {BookState(self.state).name} u={self.update_id} "
             f"{self.price(bid[0]) if bid else '-'} / {self.price(ask[0]) if ask else '-'}>"
         )
+
+
+cdef int _write_side(
+    BookChange target, Levels* levels, const Ladder* side, int sign, int price_scale, int size_scale
+) except -1:
+    cdef Py_ssize_t count = side.end - side.start
+    cdef Py_ssize_t index
+    target.reserve(levels, count)
+    for index in range(count):
+        levels.prices[index] = side.keys[side.end - 1 - index] * sign
+        levels.sizes[index] = side.sizes[side.end - 1 - index]
+        levels.price_scales[index] = <uint8_t>price_scale
+        levels.size_scales[index] = <uint8_t>size_scale
+    levels.count = count
+    return 0
+
+
+cdef bint have_same_best(OrderBook one, OrderBook other) noexcept nogil:
+    """Whether the best prices of two books are equal by value; no level is equal to none."""
+    return _is_same_best(&one._bids, one.price_scale, &other._bids, other.price_scale) and _is_same_best(
+        &one._asks, one.price_scale, &other._asks, other.price_scale
+    )
+
+
+cdef bint _is_same_best(const Ladder* one, int one_scale, const Ladder* other, int other_scale) noexcept nogil:
+    cdef int64_t price, factor
+    if one.end == one.start or other.end == other.start:
+        return one.end == one.start and other.end == other.start
+    if one_scale < other_scale:
+        return _is_same_best(other, other_scale, one, one_scale)
+    # A mantissa has 18 digits at most: dividing cannot overflow where multiplying might.
+    price = one.keys[one.end - 1]
+    factor = POW10[one_scale - other_scale]
+    return price % factor == 0 and price // factor == other.keys[other.end - 1]

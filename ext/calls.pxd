@@ -1,7 +1,7 @@
 from libc.stdint cimport uint64_t
 
 from ext.book cimport OrderBook
-from ext.listener cimport Event, Gap, Item, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener cimport Event, Gap, Item, Listener, Trade
 
 
 cdef class Calls:

@@ -3,10 +3,15 @@
 import logging
 
 from ext.book cimport OrderBook
-from ext.listener cimport Event, Gap, Item, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener cimport Event, Gap, Item, Kline, Liquidation, Listener, Notice, Ticker, Trade
 
 cdef object _LOGGER = logging.getLogger("tapehead")
-cdef dict _ITEM_CALLBACKS = {Ticker: "on_ticker", Kline: "on_kline", Liquidation: "on_liquidation"}
+cdef dict _ITEM_CALLBACKS = {
+    Ticker: "on_ticker",
+    Kline: "on_kline",
+    Liquidation: "on_liquidation",
+    Notice: "on_notice",
+}
 
 
 cdef class Calls:
@@ -47,8 +52,10 @@ cdef class Calls:
                 self._listener.on_ticker(<Ticker>item)
             elif isinstance(item, Kline):
                 self._listener.on_kline(<Kline>item)
-            else:
+            elif isinstance(item, Liquidation):
                 self._listener.on_liquidation(<Liquidation>item)
+            else:
+                self._listener.on_notice(<Notice>item)
         except Exception as error:
             self._failed(_ITEM_CALLBACKS[type(item)], error)
         return 0

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint64_t
 from ext.book cimport OrderBook
 from ext.change cimport BookChange, Levels
 from ext.ladder cimport Ladder
-from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener cimport Event, Gap, Item, Kline, Liquidation, Listener, Notice, Ticker, Trade
 from ext.native cimport Fixed, List, Optional, Recent, Symbols, Table, Text
 
 
@@ -28,6 +28,7 @@ cdef class MarketTable(Table):
 
 cdef class BookTable(MarketTable):
     cdef:
+        Fixed kind
         Fixed depth
         Fixed cts_lag_ms
         Fixed update_id
@@ -105,6 +106,7 @@ cdef class Columns(Listener):
         Table _ticker
         Table _kline
         Table _liquidation
+        Table _notice
         Table _gap
         Table _event
         dict _clocks
@@ -113,4 +115,6 @@ cdef class Columns(Listener):
 
     cdef SnapshotClock _clock(self, OrderBook book)
     cdef int _keep_snapshots(self, OrderBook book, Py_ssize_t changes) except -1
+    cdef int _add_snapshot(self, OrderBook book, int origin) except -1
+    cdef dict _item(self, Item item)
     cdef int _add(self, Table table, dict values) except -1

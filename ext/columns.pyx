@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from ext.book cimport LIVE, OrderBook
 from ext.change cimport BookChange, Levels
 from ext.ladder cimport Ladder
-from ext.listener cimport Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener cimport Event, Gap, Item, Kline, Liquidation, Listener, Notice, Ticker, Trade
 from ext.native cimport Fixed, List, Recent, Symbols, Table, Text
 
 cdef enum:
@@ -22,7 +22,9 @@ cdef enum:
     ORIGIN_VENUE = 1
     ORIGIN_OWN = 2
 
-SOURCES = {"live": 1, "backfill": 2, "import": 3}
+    SOURCE_BACKFILL = 2
+
+SOURCES = {"live": 1, "backfill": SOURCE_BACKFILL, "import": 3}
 
 cdef int64_t SNAPSHOT_INTERVAL_MIN_NS = <int64_t>SNAPSHOT_INTERVAL_MIN_S * 1_000_000_000
 cdef int64_t DAY_NS = <int64_t>86_400 * 1_000_000_000
@@ -64,6 +66,7 @@ cdef class BookTable(MarketTable):
 
     def __init__(self, str name, columns, str recorder, int source):
         MarketTable.__init__(self, name, columns, recorder, source)
+        self.kind = self.fixed("kind", 1)
         self.depth = self.fixed("depth", 2)
         self.cts_lag_ms = self.fixed("cts_lag_ms", 8)
         self.update_id = self.fixed("update_id", 8)
@@ -75,6 +78,7 @@ cdef class BookTable(MarketTable):
         cdef Py_ssize_t row = self.begin_row(
             book.category, book.symbol, book.position, book.leg, book.recv_ns, book.ts_ms
         )
+        (<uint8_t*>self.kind.data)[row] = <uint8_t>book.kind_code
         (<uint16_t*>self.depth.data)[row] = book.depth
         (<int64_t*>self.cts_lag_ms.data)[row] = book.ts_ms - book.cts_ms
         (<int64_t*>self.update_id.data)[row] = book.update_id
@@ -210,6 +214,8 @@ cdef class TradeTable(MarketTable):
         cdef Py_ssize_t row = self.begin_row(
             trade.category, trade.symbol, trade.position, trade.leg, trade.recv_ns, trade.ts_ms
         )
+        if trade.is_backfill:
+            (<uint8_t*>self.source.data)[row] = SOURCE_BACKFILL
         (<uint16_t*>self.item.data)[row] = trade.index
         (<int64_t*>self.time_lag_ms.data)[row] = trade.ts_ms - trade.time_ms
         (<int64_t*>self.seq.data)[row] = trade.seq
@@ -262,6 +268,7 @@ cdef class Columns(Listener):
         self._ticker = self._tables["ticker"]
         self._kline = self._tables["kline"]
         self._liquidation = self._tables["liquidation"]
+        self._notice = self._tables["notice"]
         self._gap = self._tables["gap"]
         self._event = self._tables["event"]
         self._clocks = {}
@@ -296,10 +303,12 @@ cdef class Columns(Listener):
         if book.depth == 1:
             self._bbo.add(book)
         elif change.is_snapshot:
-            self._snapshot.add_book(book, ORIGIN_VENUE)
+            self._add_snapshot(book, ORIGIN_VENUE)
             self._keep_snapshots(book, -1)
         else:
             self._delta.add_change(book)
+            if book.rpi is not None:
+                self._delta.add_change(book.rpi)
             self._keep_snapshots(book, change.bid_levels.count + change.ask_levels.count)
 
     cdef int _keep_snapshots(self, OrderBook book, Py_ssize_t changes) except -1:
@@ -315,10 +324,14 @@ cdef class Columns(Listener):
                 levels = book._bids.end - book._bids.start + book._asks.end - book._asks.start
                 if clock.changes < levels:
                     return 0
-            self._snapshot.add_book(book, ORIGIN_OWN)
+            self._add_snapshot(book, ORIGIN_OWN)
         clock.last_ns = book.recv_ns
         clock.changes = 0
         return 0
+
+    cdef int _add_snapshot(self, OrderBook book, int origin) except -1:
+        self._snapshot.add_book(book, origin)
+        return 0 if book.rpi is None else self._snapshot.add_book(book.rpi, origin)
 
     cdef SnapshotClock _clock(self, OrderBook book):
         # By its name: a book that is subscribed anew is another object.
@@ -327,7 +340,7 @@ cdef class Columns(Listener):
         return clock
 
     cpdef object on_bbo(self, OrderBook book):
-        if book.depth > 1 and book.state == LIVE:
+        if book.depth != 1 and book.state == LIVE:
             self._bbo.add(book)
 
     cpdef object on_trade(self, Trade trade):
@@ -347,6 +360,14 @@ cdef class Columns(Listener):
             )
         return 0
 
+    cdef dict _item(self, Item item):
+        """The columns that rows of all items have."""
+        return {
+            "recorder": self.recorder, "category": item.category, "symbol": item.symbol, "position": item.position,
+            "source": self.source, "leg": item.leg, "recv": item.recv_ns,
+            "ts_lag_ms": item.recv_ns // NS_PER_MS - item.ts_ms,
+        }
+
     cpdef object on_ticker(self, Ticker ticker):
         row = self._tickers.get((ticker.category, ticker.symbol))
         if row is None:
@@ -354,38 +375,37 @@ cdef class Columns(Listener):
         row.update(ticker.fields if ticker.is_snapshot else ticker.changed, ticker.is_snapshot)
         self._add(
             self._ticker,
-            {
-                "recorder": self.recorder, "category": ticker.category, "symbol": ticker.symbol,
-                "position": ticker.position, "source": self.source, "leg": ticker.leg, "recv": ticker.recv_ns,
-                "ts_lag_ms": ticker.recv_ns // NS_PER_MS - ticker.ts_ms, "seq": ticker.seq or None,
-                "is_snapshot": ticker.is_snapshot,
-            } | row.values
+            self._item(ticker) | {"seq": ticker.seq or None, "is_snapshot": ticker.is_snapshot} | row.values,
         )
 
     cpdef object on_kline(self, Kline kline):
         self._add(
             self._kline,
-            {
-                "recorder": self.recorder, "category": kline.category, "symbol": kline.symbol,
-                "interval": kline.interval, "position": kline.position, "item": kline.index, "source": self.source,
-                "leg": kline.leg, "recv": kline.recv_ns, "ts_lag_ms": kline.recv_ns // NS_PER_MS - kline.ts_ms,
+            self._item(kline) | {
+                "interval": kline.interval, "item": kline.index,
+                "source": kline.source if kline.is_backfill else self.source,
                 "time_lag_ms": kline.ts_ms - kline.time_ms, "start": kline.start_ms, "end": kline.end_ms,
                 "open": kline.open, "high": kline.high, "low": kline.low, "close": kline.close,
                 "volume": kline.volume, "turnover": kline.turnover, "is_closed": kline.is_closed,
-            }
+            },
         )
 
     cpdef object on_liquidation(self, Liquidation liquidation):
         self._add(
             self._liquidation,
-            {
-                "recorder": self.recorder, "category": liquidation.category, "symbol": liquidation.symbol,
-                "position": liquidation.position, "item": liquidation.index, "source": self.source,
-                "leg": liquidation.leg, "recv": liquidation.recv_ns,
-                "ts_lag_ms": liquidation.recv_ns // NS_PER_MS - liquidation.ts_ms,
-                "time_lag_ms": liquidation.ts_ms - liquidation.time_ms, "side": liquidation.side,
-                "price": liquidation.price, "size": liquidation.size,
-            }
+            self._item(liquidation) | {
+                "item": liquidation.index, "time_lag_ms": liquidation.ts_ms - liquidation.time_ms,
+                "side": liquidation.side, "price": liquidation.price, "size": liquidation.size,
+            },
+        )
+
+    cpdef object on_notice(self, Notice notice):
+        self._add(
+            self._notice,
+            self._item(notice) | {
+                "kind": notice.kind, "topic": notice.topic, "item": notice.index,
+                "is_snapshot": notice.is_snapshot, "fields": notice.fields,
+            },
         )
 
     cpdef object on_gap(self, Gap gap):

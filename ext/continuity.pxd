@@ -8,8 +8,9 @@ from ext.topics cimport Topic
 
 cdef class Continuity(Decided):
     cdef:
-        int _forbidden
         Decoder _decoder
+        dict _confirmations     # depth -> jumps that its snapshots showed to have lost nothing
+        set _contradicted       # depths where one did
 
     cdef Topic _topic(self)
     cdef bint _admits(self, Topic topic) except -1
@@ -22,3 +23,11 @@ cdef class Continuity(Decided):
     cdef int _apply(self, Topic topic) except -1
     cdef int _call_book(self, Topic topic) except -1
     cdef int _break(self, Topic topic, str cause, str detail, int64_t missing=*) except -1
+    cdef bint _says_the_same(self, Topic topic) except -1
+    cdef bint _apply_more(self, Topic topic) except -1
+    cdef bint _apply_rpi(self, Topic topic) except -1
+    cdef bint _break_both(self, Topic topic, Topic peer) except -1
+    cdef bint _conclude(self, Topic topic) except -1
+    cdef int _break_by_jump(self, Topic topic, str detail) except -1
+    cdef int _follow(self, Topic topic) except -1
+    cdef int _judge_shadow(self, Topic topic) except -1

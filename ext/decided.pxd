@@ -17,6 +17,7 @@ cdef class Decided(Ledger):
     cpdef lost(
         self, topics, int64_t start_ns, int64_t recv_ns, str cause, str fault, int leg=*, uint64_t position=*, str detail=*
     )
+    cpdef audit(self, topics, int64_t recv_ns, int leg=*, uint64_t position=*)
     cpdef noted(self, str kind, str topic, str detail, int64_t recv_ns, int leg=*, uint64_t position=*)
 
     cdef list _carried(self, int leg)

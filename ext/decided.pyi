@@ -28,6 +28,9 @@ class Decided(Ledger):
         position: int = 0,
         detail: str = "",
     ) -> None: ...
+    def audit(
+        self, topics: Iterable[str], recv_ns: int, leg: int = 0, position: int = 0
+    ) -> None: ...
     def noted(
         self, kind: str, topic: str, detail: str, recv_ns: int, leg: int = 0, position: int = 0
     ) -> None: ...

@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
+from ext.audit cimport Audit
+from ext.book cimport BookState
 from ext.ledger cimport Ledger
 from ext.topics cimport TOPIC_BOOK, TOPIC_STREAM, Topic
 
@@ -97,6 +99,17 @@ cdef class Decided(Ledger):
                 else:
                     self._lose(topic, cause, fault, start_ns, detail)
 
+    cpdef audit(self, topics, int64_t recv_ns, int leg=0, uint64_t position=0):
+        """An answer of REST is being asked for: checksums of these books are kept until it comes (`rest`)."""
+        cdef Topic topic
+        with self._turn(recv_ns, leg, position):
+            for name in topics:
+                topic = self._named(name)
+                if topic.kind == TOPIC_BOOK and topic.book.state == BookState.LIVE:
+                    topic.audit = Audit()
+                    topic.audit.note(topic.book)
+                    topic.tell_more()
+
     cpdef noted(self, str kind, str topic, str detail, int64_t recv_ns, int leg=0, uint64_t position=0):
         """Something happened that frames do not tell (a listing, a clock step, a rotation): an event."""
         with self._turn(recv_ns, leg, position):
@@ -114,5 +127,5 @@ cdef class Decided(Ledger):
         self._forget(topic)
         topic.removed = True
         if topic.kind == TOPIC_BOOK:
-            topic.book = self._new_book(topic.symbol, topic.book.depth)
+            topic.book = self._new_book(topic.symbol, topic.name.split(".", 2)[1])
         return 0

@@ -12,6 +12,9 @@ cpdef enum FrameKind:
     LIQUIDATIONS = 5
     CONTROL = 6         # no topic: an ack, a pong, an error
     UNKNOWN_TOPIC = 7   # valid, of a kind that has no decoder
+    BOOK_RPI = 8        # sizes with and without RPI: `change` and `rpi_change`
+    BOOK_FULL = 9
+    NOTICES = 10        # insurance, adlAlert, priceLimit, system.status
 
 
 cdef enum:
@@ -40,6 +43,7 @@ cdef class Decoded:
         const char* topic
         Py_ssize_t topic_size
         BookChange change
+        BookChange rpi_change
         TradeFields* trades
         Py_ssize_t trade_count
         Py_ssize_t _trade_capacity

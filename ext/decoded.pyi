@@ -9,6 +9,9 @@ class FrameKind(IntEnum):
     LIQUIDATIONS = 5
     CONTROL = 6
     UNKNOWN_TOPIC = 7
+    BOOK_RPI = 8
+    BOOK_FULL = 9
+    NOTICES = 10
 
 class Decoded:
     @property

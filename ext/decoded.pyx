@@ -13,6 +13,7 @@ cdef class Decoded:
 
     def __cinit__(self):
         self.change = BookChange()
+        self.rpi_change = BookChange()
         self.refusal = ""
 
     def __dealloc__(self):

@@ -1,14 +1,11 @@
 from libc.stdint cimport int64_t, uint64_t
 
+from ext.answered cimport Answered
 from ext.decoded cimport FrameKind
-from ext.legs cimport Legs
-from ext.listener cimport Trade
 
 
-cdef class Dispatcher(Legs):
-    cdef:
-        Trade _trade
-        set _unknown_topics
+cdef class Dispatcher(Answered):
+    cdef set _unknown_topics
 
     cdef int feed_raw(self, const char* frame, Py_ssize_t size, int64_t recv_ns, int leg, uint64_t position) except -1
     cpdef feed(self, frame, int64_t recv_ns, int leg=*, uint64_t position=*)

@@ -1,9 +1,9 @@
 from collections.abc import Mapping
 
-from ext.legs import Legs
+from ext.answered import Answered
 from ext.listener import Control, Listener
 
-class Dispatcher(Legs):
+class Dispatcher(Answered):
     def __init__(
         self,
         category: str,

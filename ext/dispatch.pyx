@@ -7,24 +7,25 @@ Nothing here depends on time: deadlines live with the session and reach a dispat
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, Py_buffer, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcpy
 
+from ext.answered cimport Answered
 from ext.book cimport BookState
 from ext.decoded cimport (
     BOOK,
+    BOOK_FULL,
+    BOOK_RPI,
     CONTROL,
     KLINE,
     LIQUIDATIONS,
     MALFORMED,
+    NOTICES,
     TICKER,
     TRADES,
     FrameKind,
-    TradeFields,
 )
 from ext.decoder cimport Decoder
 from ext.ledger cimport DETAIL_CHARACTERS_MAX
-from ext.legs cimport Legs
-from ext.listener cimport Control, Listener, Ticker, Trade
+from ext.listener cimport Control, Listener, Notice, Ticker
 from ext.topics cimport TOPIC_BOOK, TOPIC_TICKER, Topic
 from ext.updates cimport read_items
 
@@ -32,11 +33,12 @@ cdef enum:
     UNKNOWN_TOPICS_MAX = 1000   # names remembered, so that each is an event once
 
 
-cdef class Dispatcher(Legs):
+cdef class Dispatcher(Answered):
     """Decodes frames of one category, keeps its books, checks continuity and calls a Listener.
 
     Args:
-        category: "spot", "linear", "inverse", "option" or "spread": the path the frames came by. Frames do not say it.
+        category: "spot", "linear", "inverse", "option", "spread" or "status": the path the frames came by. Frames do not
+            say it.
         listener: whose callbacks are called, on the feeding thread.
         control: told of control messages and of books that need a snapshot; optional.
         rules: depth -> "strict" or "warn" (see docs/design.md, Continuity); strict where absent.
@@ -46,15 +48,13 @@ cdef class Dispatcher(Legs):
     """
 
     def __init__(self, str category, Listener listener, *, Control control=None, rules=None):
-        Legs.__init__(self, category, listener, control=control, rules=rules)
-        self._trade = Trade()
-        self._trade.category = category
+        Answered.__init__(self, category, listener, control=control, rules=rules)
         self._unknown_topics = set()
 
     @property
     def counters(self):
         """Counts since creation, by name."""
-        return {**Legs.counters.__get__(self), "fallback": self._decoder.fallbacks}
+        return {**Answered.counters.__get__(self), "fallback": self._decoder.fallbacks}
 
     # -- frames
 
@@ -101,7 +101,11 @@ cdef class Dispatcher(Legs):
             return self._take_malformed(self._decoder.refusal)
         if kind == TICKER:
             return self._take_ticker()
-        if kind == KLINE or kind == LIQUIDATIONS:
+        if kind == BOOK_RPI:
+            return self._take_book()
+        if kind == BOOK_FULL:
+            return self._take_full(frame, size)
+        if kind == KLINE or kind == LIQUIDATIONS or kind == NOTICES:
             return self._take_items(kind)
         self._counts.unknown_topics += 1
         name = self._decoder.message["topic"][:DETAIL_CHARACTERS_MAX]
@@ -113,43 +117,18 @@ cdef class Dispatcher(Legs):
     # -- topics that are no books
 
     cdef int _take_trades(self) except -1:
-        cdef:
-            Topic topic = self._topic()
-            Decoder decoder = self._decoder
-            Trade trade = self._trade
-            list symbols = decoder.symbols
-            Py_ssize_t count = decoder.trade_count
-            int64_t ts_ms = decoder.ts_ms
-            TradeFields* fields
-            Py_ssize_t index
-
+        cdef Topic topic = self._topic()
+        cdef Decoder decoder = self._decoder
+        cdef Py_ssize_t count = decoder.trade_count
         if topic is None:
             return 0
         self._counts.trade_messages += 1
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
-        for index in range(count):
-            fields = &decoder.trades[index]
-            trade.symbol = topic.symbol if symbols is None else <str>symbols[index]
-            trade.price_mantissa = fields.price
-            trade.price_scale = fields.price_scale
-            trade.size_mantissa = fields.size
-            trade.size_scale = fields.size_scale
-            trade.is_buy = fields.is_buy
-            trade.is_block = fields.is_block
-            trade.is_rpi = fields.is_rpi
-            trade.time_ms = fields.time_ms
-            trade.ts_ms = ts_ms
-            trade.seq = fields.seq
-            trade.recv_ns = self._recv_ns
-            trade.position = self._position
-            trade.leg = self._leg
-            trade.index = <int>index
-            memcpy(trade._trade_id, fields.trade_id, fields.trade_id_size)
-            trade._trade_id_size = fields.trade_id_size
-            trade._tick_direction = fields.tick_direction
-            self._calls.trade(trade)
-        return 0
+        count = topic.trades.drop_known(decoder.trades, decoder.symbols, count)
+        self._counts.backfill_repeats += decoder.trade_count - count
+        topic.trades.note(decoder.trades, count)
+        return self._deliver_trades(topic, count)
 
     cdef int _take_ticker(self) except -1:
         cdef:
@@ -185,7 +164,6 @@ cdef class Dispatcher(Legs):
         cdef:
             Topic topic = self._topic()
             list items
-            int index
 
         if topic is None:
             return 0
@@ -193,16 +171,18 @@ cdef class Dispatcher(Legs):
             items = read_items(kind, topic, self._decoder.data)
         except (KeyError, TypeError, ValueError) as error:
             return self._take_malformed(f"{topic.name.partition('.')[0]}: {error!r}")
-        if kind == KLINE:
-            self._counts.kline_messages += 1
-        else:
-            self._counts.liquidation_messages += 1
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
-        for index in range(len(items)):
-            self._stamp(items[index], topic, self._decoder.ts_ms, index)
-            self._calls.item(items[index])
-        return 0
+        if kind == KLINE:
+            self._counts.kline_messages += 1
+            topic.klines.note(items)
+        elif kind == LIQUIDATIONS:
+            self._counts.liquidation_messages += 1
+        else:
+            self._counts.notice_messages += 1
+            for notice in items:
+                (<Notice>notice).is_snapshot = self._decoder.is_snapshot
+        return self._deliver_items(topic, items, self._decoder.ts_ms)
 
     cdef int _take_malformed(self, str detail) except -1:
         cdef Topic topic = None

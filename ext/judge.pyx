@@ -3,6 +3,7 @@
 What is refused here is refused. Rules: docs/design.md, and the grammar of ``ext.fixed`` for numbers.
 """
 
+import json
 from reprlib import repr as brief
 
 import orjson
@@ -17,10 +18,13 @@ from libc.string cimport memcmp, memcpy
 from ext.change cimport BookChange, Levels
 from ext.decoded cimport (
     BOOK,
+    BOOK_FULL,
+    BOOK_RPI,
     CONTROL,
     KLINE,
     LIQUIDATIONS,
     MALFORMED,
+    NOTICES,
     TICKER,
     TRADE_ID_BYTES_MAX,
     TRADES,
@@ -34,6 +38,9 @@ from ext.fixed cimport PARSE_OK, parse_text
 
 cdef dict _TICK_DIRECTIONS = {"PlusTick": 1, "ZeroPlusTick": 2, "MinusTick": 3, "ZeroMinusTick": 4}
 cdef int64_t _INT64_MAX = 0x7FFFFFFFFFFFFFFF
+
+
+cdef frozenset _NOTICE_KINDS = frozenset(("insurance", "adlAlert", "priceLimit", "system"))
 
 
 class _Refused(Exception):
@@ -61,6 +68,8 @@ cdef FrameKind judge(Decoded decoded, const char* frame, Py_ssize_t size) except
         return MALFORMED
     decoded.topic = PyUnicode_AsUTF8AndSize(topic, &decoded.topic_size)
     try:
+        if topic.partition(".")[0] in _NOTICE_KINDS:
+            return _take_notices(decoded, frame, size)
         return _decode_topic(decoded, topic, message)
     except _Refused as refusal:
         decoded.refusal = str(refusal)
@@ -72,8 +81,17 @@ cdef FrameKind _decode_topic(Decoded decoded, str topic, dict message) except *:
     kind, _, rest = topic.partition(".")
     if offset:
         decoded.fallbacks += 1
-        _take_book(decoded, message, topic.split(".", 2)[2])
+        _take_book(decoded, decoded.change, message, topic.split(".", 2)[2], 1, 2)
         return BOOK
+    if kind == "orderbook" and rest.startswith("rpi.") and len(rest) > 4:
+        _take_book(decoded, decoded.change, message, rest[4:], 1, 3)
+        _take_book(decoded, decoded.rpi_change, message, rest[4:], 2, 3)
+        return BOOK_RPI
+    if kind == "orderbook" and rest.startswith("full.") and len(rest) > 5:
+        _take_book(decoded, decoded.change, message, rest[5:], 1, 2)
+        if decoded.is_snapshot:
+            raise _Refused('type must be "delta" for a topic without snapshots, was "snapshot"')
+        return BOOK_FULL
     if kind == "publicTrade" and rest:
         decoded.fallbacks += 1
         _take_trades(decoded, message, rest)
@@ -116,8 +134,10 @@ cdef int _take_envelope(Decoded decoded, dict message) except -1:
     return 0
 
 
-cdef int _take_book(Decoded decoded, dict message, str symbol) except -1:
-    cdef BookChange change = decoded.change
+cdef int _take_book(
+    Decoded decoded, BookChange change, dict message, str symbol, int column, int columns
+) except -1:
+    """Levels are [price, size], or with RPI [price, size, rpi size]; `column` is that of the size to take."""
     _take_envelope(decoded, message)
     data = message.get("data")
     if not isinstance(data, dict):
@@ -130,14 +150,15 @@ cdef int _take_book(Decoded decoded, dict message, str symbol) except -1:
     change.cts_ms = _integer(message, "cts", 0, 0)
     change.update_id = _integer(data, "u", 1, None)
     change.seq = _integer(data, "seq", 0, 0)
-    _take_levels(decoded, &change.bid_levels, data.get("b"), "b")
-    _take_levels(decoded, &change.ask_levels, data.get("a"), "a")
+    _take_levels(change, &change.bid_levels, data.get("b"), "b", column, columns)
+    _take_levels(change, &change.ask_levels, data.get("a"), "a", column, columns)
     return 0
 
 
-cdef int _take_levels(Decoded decoded, Levels* side, object levels, str name) except -1:
+cdef int _take_levels(
+    BookChange change, Levels* side, object levels, str name, int column, int columns
+) except -1:
     cdef:
-        BookChange change = decoded.change
         int price_scale, size_scale
         Py_ssize_t count = 0
 
@@ -145,12 +166,13 @@ cdef int _take_levels(Decoded decoded, Levels* side, object levels, str name) ex
         raise _Refused(f"data.{name} must be an array, was {type(levels).__name__}")
     change.reserve(side, len(levels))
     for level in levels:
-        if not isinstance(level, list) or len(level) != 2:
-            raise _Refused(f"a level of data.{name} must be [price, size], was {brief(level)}")
+        if not isinstance(level, list) or len(level) != columns:
+            form = "[price, size]" if columns == 2 else "[price, size, rpi size]"
+            raise _Refused(f"a level of data.{name} must be {form}, was {brief(level)}")
         _decimal(level[0], "price", &side.prices[count], &price_scale)
-        _decimal(level[1], "size", &side.sizes[count], &size_scale)
+        _decimal(level[column], "size", &side.sizes[count], &size_scale)
         if side.sizes[count] < 0:
-            raise _Refused(f"size must not be negative, was {brief(level[1])}")
+            raise _Refused(f"size must not be negative, was {brief(level[column])}")
         if side.sizes[count] == 0:
             size_scale = 0  # as in the fused decoder: how a zero is spelled must not widen the book
         side.price_scales[count] = <uint8_t>price_scale
@@ -159,6 +181,25 @@ cdef int _take_levels(Decoded decoded, Levels* side, object levels, str name) ex
         count += 1
     side.count = count
     return 0
+
+
+cdef FrameKind _take_notices(Decoded decoded, const char* frame, Py_ssize_t size) except *:
+    """Entries as texts. Numbers keep the digits that were sent: a float might spell them otherwise."""
+    cdef list entries = _elements(decoded.message, (list, dict))
+    decoded.is_snapshot = decoded.message.get("type") != "delta"
+    decoded.ts_ms = _integer(decoded.message, "ts", 0, None)
+    try:
+        spelled = json.loads(frame[:size].decode(), parse_int=str, parse_float=str)["data"]
+    except RecursionError:
+        raise _Refused("values are nested too deeply") from None
+    if not isinstance(spelled, list):
+        spelled = [spelled]
+    decoded.data = []
+    for entry, texts in zip(entries, spelled):
+        decoded.data.append(
+            {name: _member_text(name, texts[name] if isinstance(texts[name], str) else entry[name]) for name in entry}
+        )
+    return NOTICES
 
 
 cdef int _take_trades(Decoded decoded, dict message, str symbol) except -1:

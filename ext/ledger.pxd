@@ -20,6 +20,7 @@ cdef struct Counts:
     uint64_t ticker_messages
     uint64_t kline_messages
     uint64_t liquidation_messages
+    uint64_t notice_messages
     uint64_t control_messages
     uint64_t malformed
     uint64_t duplicates
@@ -31,6 +32,17 @@ cdef struct Counts:
     uint64_t unknown_topics
     uint64_t late                # messages (trades) that another leg had brought before
     uint64_t arbitrations_ended
+    uint64_t full_levels_dropped
+    uint64_t answers
+    uint64_t answers_refused
+    uint64_t answers_unmatched
+    uint64_t audits_equal
+    uint64_t audits_different
+    uint64_t audits_unmatched
+    uint64_t backfilled
+    uint64_t backfill_repeats
+    uint64_t best_mismatches
+    uint64_t rules_relaxed
 
 
 cdef class Ledger:
@@ -40,6 +52,8 @@ cdef class Ledger:
         Control _control
         dict _rules
         dict _scales
+        dict _symbol_books   # symbol -> its plain book topics
+        int _forbidden
         TopicTable _topics
         Calls _calls
         Counts _counts
@@ -56,7 +70,8 @@ cdef class Ledger:
     cdef Topic _named(self, str name)
     cdef int _join(self, Topic topic, int leg) except -1
     cdef int _part(self, Topic topic, int leg) except -1
-    cdef OrderBook _new_book(self, str symbol, int depth)
+    cdef int _make_book(self, Topic topic, str parameter) except -1
+    cdef OrderBook _new_book(self, str symbol, str parameter)
     cdef int _forget(self, Topic topic) except -1
     cdef bint _leave(self, Topic topic) except -1
     cdef bint _lose(

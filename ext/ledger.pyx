@@ -2,20 +2,32 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from ext.book cimport BookState, OrderBook
+from ext.backfill cimport Hole, KlineMemory, TradeMemory, is_hole
+from ext.book cimport CROSSED, LOCKED, NEGATIVE_PRICE, PLAIN, TOO_DEEP, BookState, OrderBook
 from ext.calls cimport Calls
 from ext.listener cimport Control, Event, Gap, Item, Listener
+from ext.splice cimport Splice
 from ext.topics cimport TOPIC_BOOK, TOPIC_TICKER, Topic, TopicTable
 
-CATEGORIES = ("spot", "linear", "inverse", "option", "spread")
+# What a book of each category can never be. Options and spreads may be crossed or locked; spreads may be negative.
+cdef dict _IMPOSSIBLE = {
+    "spot": CROSSED | LOCKED | TOO_DEEP | NEGATIVE_PRICE,
+    "linear": CROSSED | LOCKED | TOO_DEEP | NEGATIVE_PRICE,
+    "inverse": CROSSED | LOCKED | TOO_DEEP | NEGATIVE_PRICE,
+    "option": TOO_DEEP | NEGATIVE_PRICE,
+    "spread": TOO_DEEP,
+    "status": 0,
+}
+# orderbook.rpi has 50 prices a side, orderbook.full all there are.
+cdef dict _NAMED_DEPTHS = {"rpi": 50, "full": 0}
 
 
 cdef class Ledger:
     """The state of one category; see ``Dispatcher``, which is what is made of it."""
 
     def __init__(self, str category, Listener listener, *, Control control=None, rules=None):
-        if category not in CATEGORIES:
-            raise ValueError(f"category was {category!r}; use one of {', '.join(CATEGORIES)}")
+        if category not in _IMPOSSIBLE:
+            raise ValueError(f"category was {category!r}; use one of {', '.join(_IMPOSSIBLE)}")
         if listener is None:
             raise TypeError("listener was None; give a Listener")
         self.category = category
@@ -25,7 +37,9 @@ cdef class Ledger:
         for depth, rule in self._rules.items():
             if rule not in ("strict", "warn"):
                 raise ValueError(f"the rule of depth {depth} was {rule!r}; use 'strict' or 'warn'")
+        self._forbidden = _IMPOSSIBLE[category]
         self._scales = {}
+        self._symbol_books = {}
         self._topics = TopicTable()
         self._calls = Calls(listener)
 
@@ -64,7 +78,7 @@ cdef class Ledger:
         self._scales[symbol] = (price_scale, size_scale)
 
     def book(self, str symbol, depth):
-        """The OrderBook of a symbol and depth, live and reused; None where that topic was never seen or asked for."""
+        """The OrderBook of a symbol and depth (1 to 1000, "rpi" or "full"), live and reused; None where unknown."""
         cdef Topic topic = self._topics.by_name.get(f"orderbook.{depth}.{symbol}")
         return None if topic is None else topic.book
 
@@ -82,6 +96,17 @@ cdef class Ledger:
         """The gaps that are open now."""
         cdef Topic topic
         return [topic.gap for topic in self._topics.by_name.values() if topic.gap is not None]
+
+    def holes(self):
+        """What backfills may fill: [(topic, from_ms, until_ms), ...], times of the venue, -1 where nothing came since."""
+        cdef Topic topic
+        cdef Hole hole
+        found = []
+        for topic in self._topics.by_name.values():
+            hole = topic.hole()
+            if is_hole(hole) and not topic.removed:
+                found.append((topic.name, hole.from_ms, hole.until_ms))
+        return found
 
     def legs_of(self, str topic):
         """The legs that carry a topic, in the order in which they were told of."""
@@ -108,20 +133,19 @@ cdef class Ledger:
         if topic is not None:
             return topic
         kind, _, rest = name.partition(".")
-        if kind == "orderbook" and rest.partition(".")[0].isdecimal():
-            depth, _, symbol = rest.partition(".")
+        parameter, _, symbol = rest.partition(".")
+        if kind == "orderbook" and (parameter.isdecimal() or parameter in _NAMED_DEPTHS):
             topic = Topic(name, symbol)
-            topic.kind = TOPIC_BOOK
-            topic.is_strict = self._rules.get(int(depth), "strict") == "strict"
-            topic.book = self._new_book(symbol, int(depth))
-            topic.bbo_price_scale = -1
+            self._make_book(topic, parameter)
         elif kind == "kline":
-            interval, _, symbol = rest.partition(".")
-            topic = Topic(name, symbol, interval)
+            topic = Topic(name, symbol, parameter)
+            topic.klines = KlineMemory()
         else:
             topic = Topic(name, rest)
             if kind == "tickers":
                 topic.kind = TOPIC_TICKER
+            elif kind == "publicTrade":
+                topic.trades = TradeMemory()
         self._topics.add(topic)
         return topic
 
@@ -133,9 +157,33 @@ cdef class Ledger:
         """A leg carries the topic no more."""
         return topic.part(leg)
 
-    cdef OrderBook _new_book(self, str symbol, int depth):
+    cdef int _make_book(self, Topic topic, str parameter) except -1:
+        cdef Topic other
+        topic.kind = TOPIC_BOOK
+        topic.book = self._new_book(topic.symbol, parameter)
+        topic.bbo_price_scale = -1
+        topic.forbidden = self._forbidden
+        if parameter == "full":
+            topic.splice = Splice()
+            topic.forbidden &= ~TOO_DEEP
+        if topic.book.kind_code == PLAIN:
+            topic.is_strict = self._rules.get(topic.book.depth, "strict") == "strict"
+            topic.peers = []
+            topics = self._symbol_books.setdefault(topic.symbol, [])
+            for other in topics:
+                if (other.book.depth == 1) != (topic.book.depth == 1):
+                    other.peers.append(topic)
+                    other.tell_more()
+                    topic.peers.append(other)
+            topics.append(topic)
+        return topic.tell_more()
+
+    cdef OrderBook _new_book(self, str symbol, str parameter):
         price_scale, size_scale = self._scales.get(symbol, (0, 0))
-        return OrderBook(self.category, symbol, depth, price_scale, size_scale)
+        if parameter in _NAMED_DEPTHS:
+            depth = _NAMED_DEPTHS[parameter]
+            return OrderBook(self.category, symbol, depth, price_scale, size_scale, kind=parameter)
+        return OrderBook(self.category, symbol, int(parameter), price_scale, size_scale)
 
     cdef int _forget(self, Topic topic) except -1:
         """What is known of the topic's state is not to be trusted any more."""
@@ -143,6 +191,13 @@ cdef class Ledger:
         topic.bbo_price_scale = -1
         if topic.kind == TOPIC_BOOK:
             topic.book.state = BookState.STALE
+            if topic.book.rpi is not None:
+                topic.book.rpi.state = BookState.STALE
+            topic.shadow = None
+            topic.audit = None
+            if topic.splice is not None:
+                topic.splice.clear()
+            topic.tell_more()
         return 0
 
     # -- gaps
@@ -164,9 +219,13 @@ cdef class Ledger:
     cdef int _open_gap(
         self, Topic topic, str cause, str fault, int64_t start_ns, str detail, int64_t missing=-1
     ) except -1:
+        cdef Hole hole
         if topic.gap is not None:
             return 0
         self._counts.gaps += 1
+        hole = topic.hole()
+        if hole is not None:
+            hole.began(start_ns)
         topic.gap = Gap(
             id=self._position,
             category=self.category,

@@ -89,8 +89,8 @@ cdef class Legs(Continuity):
         """What is to be known of the legs of a topic that has had only one until now."""
         cdef int first = topic.legs[0]
         cdef Arbiter arbiter
-        if topic.kind != TOPIC_BOOK:
-            return None
+        if topic.kind != TOPIC_BOOK or topic.splice is not None:
+            return None  # a full book follows its first leg
         arbiter = Arbiter(topic.book)
         arbiter.add(self._counts_of(first))
         arbiter.begin_with(first)

@@ -24,6 +24,7 @@ cdef class Trade:
         char[64] _trade_id
         int _trade_id_size
         int _tick_direction
+        bint is_backfill
 
 
 cdef class Item:
@@ -59,6 +60,7 @@ cdef class Kline(Item):
         readonly object turnover
         readonly bint is_closed
         readonly int64_t time_ms
+        bint is_backfill
 
 
 cdef class Liquidation(Item):
@@ -67,6 +69,14 @@ cdef class Liquidation(Item):
         readonly object price
         readonly object size
         readonly int64_t time_ms
+
+
+cdef class Notice(Item):
+    cdef:
+        readonly str topic
+        readonly str kind
+        readonly bint is_snapshot
+        readonly dict fields
 
 
 cdef class Gap:
@@ -102,6 +112,7 @@ cdef class Listener:
     cpdef object on_ticker(self, Ticker ticker)
     cpdef object on_kline(self, Kline kline)
     cpdef object on_liquidation(self, Liquidation liquidation)
+    cpdef object on_notice(self, Notice notice)
     cpdef object on_gap(self, Gap gap)
     cpdef object on_event(self, Event event)
 

@@ -1,7 +1,7 @@
 """What the dispatcher hands out, and the callbacks that take it.
 
 Records are created by the dispatcher. `Trade` and ``OrderBook`` objects are live and reused from one call to the next:
-`copy()` what you keep. `Ticker`, `Kline`, `Liquidation`, `Gap` and `Event` are new objects and may be kept.
+`copy()` what you keep. `Ticker`, `Kline`, `Liquidation`, `Notice`, `Gap` and `Event` are new objects and may be kept.
 """
 
 from decimal import Decimal, InvalidOperation
@@ -46,6 +46,11 @@ cdef class Trade:
         """PlusTick, ZeroPlusTick, MinusTick, ZeroMinusTick, or "" where the venue sends none (spot, option)."""
         return TICK_DIRECTIONS[self._tick_direction]
 
+    @property
+    def source(self):
+        """"live", or "backfill" where REST filled a gap with it."""
+        return "backfill" if self.is_backfill else "live"
+
     def copy(self):
         """An independent Trade with the same values."""
         cdef Trade twin = Trade()
@@ -68,6 +73,7 @@ cdef class Trade:
         memcpy(twin._trade_id, self._trade_id, sizeof(self._trade_id))
         twin._trade_id_size = self._trade_id_size
         twin._tick_direction = self._tick_direction
+        twin.is_backfill = self.is_backfill
         return twin
 
     def __repr__(self):
@@ -100,7 +106,15 @@ cdef class Ticker(Item):
 
 
 cdef class Kline(Item):
-    """A candle as of this message; `is_closed` on its last one. `time_ms` is the last match inside it."""
+    """A candle as of this message; `is_closed` on its last one. `time_ms` is the last match inside it.
+
+    One that a backfill brought is closed, and its `time_ms` is its end: when it matched last is not known.
+    """
+
+    @property
+    def source(self):
+        """"live", or "backfill" where REST filled a gap with it."""
+        return "backfill" if self.is_backfill else "live"
 
     def __repr__(self):
         return (
@@ -114,6 +128,18 @@ cdef class Liquidation(Item):
 
     def __repr__(self):
         return f"<Liquidation {self.category} {self.symbol} {self.side} {self.size} @ {self.price}>"
+
+
+cdef class Notice(Item):
+    """One entry of a message that is about the venue rather than a market's prices.
+
+    `kind` is "insurance", "adlAlert" (`symbol` is the entry's, where it names one), "priceLimit" or "system.status".
+    `fields` are as sent, as text; what is no scalar, as JSON. `is_snapshot` is False for what the venue calls a delta:
+    then entries that are not there have not changed.
+    """
+
+    def __repr__(self):
+        return f"<Notice {self.category} {self.topic} {self.symbol} {self.fields}>"
 
 
 cdef class Gap:
@@ -189,6 +215,9 @@ cdef class Listener:
     cpdef object on_liquidation(self, Liquidation liquidation):
         """One liquidation."""
 
+    cpdef object on_notice(self, Notice notice):
+        """One entry about insurance, deleveraging, price limits or the venue's status."""
+
     cpdef object on_gap(self, Gap gap):
         """A gap opened (`end_ns` 0) or closed."""
 
@@ -203,7 +232,7 @@ cdef class Control:
         """A decoded frame without a topic: an ack, a pong, an error."""
 
     cpdef object on_desync(self, str topic, int leg, int64_t recv_ns):
-        """This book topic needs a new snapshot."""
+        """This book or ticker needs a new snapshot; an orderbook.full an answer of REST (`use` full_book)."""
 
     cpdef object on_sync(self, str topic, int leg, int64_t recv_ns):
         """The snapshot of this topic arrived."""

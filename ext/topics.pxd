@@ -1,8 +1,11 @@
 from libc.stdint cimport int64_t, uint64_t
 
+from ext.audit cimport Audit
+from ext.backfill cimport Hole, KlineMemory, TradeMemory
 from ext.book cimport OrderBook
 from ext.carriers cimport Carriers
 from ext.listener cimport Gap
+from ext.splice cimport Splice
 
 
 cdef enum TopicKind:
@@ -32,12 +35,23 @@ cdef class Topic:
         bint removed
         bint is_strict
         int64_t last_recv_ns
+        int forbidden        # Violation bits that its book can never have
+        # What few books need besides, each None elsewhere; `has_more`: one of them is not.
+        bint has_more
+        list peers           # topics of the symbol whose best prices are this book's at an equal seq
+        Splice splice        # of an orderbook.full
+        Audit audit
+        OrderBook shadow     # after a forward jump: the book as if nothing had been missing
+        TradeMemory trades
+        KlineMemory klines
         # Best levels at the last on_bbo: bid price, bid size, ask price, ask size, at the scales of then.
         int64_t[4] bbo
         int bbo_price_scale
         int bbo_size_scale
         bytes _key
 
+    cdef Hole hole(self)
+    cdef int tell_more(self) except -1
     cdef int join(self, int leg) except -1
     cdef int part(self, int leg) except -1
     cdef bint is_new_bbo(self) noexcept

@@ -5,6 +5,7 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from ext.backfill cimport Hole
 from ext.book cimport OrderBook
 from ext.fixed cimport POW10
 
@@ -46,6 +47,16 @@ cdef class Topic:
         self.kind = TOPIC_STREAM
         self.legs = []
         self.leg = LEG_NONE
+
+    cdef Hole hole(self):
+        """What a backfill may fill; None for topics that have none."""
+        return self.trades if self.trades is not None else self.klines
+
+    cdef int tell_more(self) except -1:
+        self.has_more = (
+            bool(self.peers) or self.splice is not None or self.audit is not None or self.book.rpi is not None
+        )
+        return 0
 
     cdef int join(self, int leg) except -1:
         """Carried by this leg too, from now on."""

@@ -1,4 +1,4 @@
-"""Klines and liquidations from their decoded JSON."""
+"""Klines, liquidations and notices from their decoded JSON."""
 
 import re
 from decimal import Decimal
@@ -6,10 +6,12 @@ from reprlib import repr as brief
 
 from libc.stdint cimport int64_t
 
-from ext.decoded cimport KLINE, FrameKind
-from ext.listener cimport Kline, Liquidation
+from ext.decoded cimport KLINE, LIQUIDATIONS, FrameKind
+from ext.listener cimport Kline, Liquidation, Notice
 from ext.topics cimport Topic
 
+# The member of an entry that says which symbol it is about.
+cdef dict _SYMBOL_MEMBERS = {"insurance": "symbols", "adlAlert": "s", "priceLimit": "symbol"}
 cdef object _INT64_MAX = 2**63 - 1
 # Longer than ext.fixed takes: a turnover may need more than 18 digits.
 cdef object _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
@@ -19,7 +21,31 @@ cdef list read_items(FrameKind kind, Topic topic, list elements):
     """The items of a message, not yet stamped; KeyError, TypeError or ValueError where one is none."""
     if kind == KLINE:
         return [read_kline(topic, fields) for fields in elements]
-    return [read_liquidation(fields) for fields in elements]
+    if kind == LIQUIDATIONS:
+        return [read_liquidation(fields) for fields in elements]
+    return [read_notice(topic, fields) for fields in elements]
+
+
+cdef Notice read_notice(Topic topic, dict fields):
+    """One entry, its members already texts."""
+    cdef Notice notice = Notice()
+    notice.topic = topic.name
+    notice.kind = topic.name if topic.name == "system.status" else topic.name.partition(".")[0]
+    notice.symbol = "" if notice.kind == "system.status" else fields.get(_SYMBOL_MEMBERS.get(notice.kind), topic.symbol)
+    notice.fields = fields
+    return notice
+
+
+cdef Kline read_closed_kline(Topic topic, list row, int64_t end_ms):
+    """One element of a REST answer: texts of start, open, high, low, close, volume, turnover."""
+    names = ("start", "open", "high", "low", "close", "volume", "turnover")
+    if len(row) != len(names):
+        raise ValueError(f"a candle must be {', '.join(names)}, was {brief(row)}")
+    fields = dict(zip(names, row))
+    fields |= {"start": decimal_ms(row[0]), "end": end_ms, "confirm": True, "timestamp": end_ms}
+    cdef Kline kline = read_kline(topic, fields)
+    kline.is_backfill = True
+    return kline
 
 
 cdef Kline read_kline(Topic topic, dict fields):
@@ -77,3 +103,10 @@ cdef bint _flag(dict fields, str name) except -1:
     if value is not True and value is not False:
         raise ValueError(f"{name} must be true or false, was {brief(value)}")
     return value
+
+
+cdef int64_t decimal_ms(object text) except? -1:
+    """Milliseconds as REST spells them: decimal text."""
+    if not isinstance(text, str) or not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise ValueError(f"a time must be text of at most 18 digits, was {brief(text)}")
+    return int(text)

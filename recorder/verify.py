@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ext.book import OrderBook
-from ext.listener import Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener import Event, Gap, Kline, Liquidation, Listener, Notice, Ticker, Trade
 from recorder.clickhouse import Database
 from recorder.instruments import InstrumentRows
 from recorder.playback import Playback
@@ -53,6 +53,7 @@ class BookCheck:
 
     category: str
     symbol: str
+    kind: str
     depth: int
     state: str
     levels: int
@@ -87,7 +88,7 @@ class VerifyReport:
             if not check.is_right
         ]
         books = [
-            f"book {check.category} {check.symbol} {check.depth}: rebuilt from the table it is another one"
+            f"book {check.category} {check.symbol} {_detail(check.kind, check.depth)}: rebuilt from the table it is another one"
             for check in self.books
             if not check.is_right
         ]
@@ -129,14 +130,20 @@ class _Census(Listener):
         self._instruments = InstrumentRows()
         self.rows: Counter[Key] = Counter()
         self.sums: Counter[Key] = Counter()
-        self.books: dict[tuple[str, str, int], tuple[OrderBook, int]] = {}
+        self.books: dict[tuple[str, str, str], tuple[OrderBook, int]] = {}
 
     def on_book(self, book: OrderBook) -> None:
-        self.books[book.category, book.symbol, book.depth] = (book, book.update_id)
         if book.depth == 1:
+            self.books[book.category, book.symbol, "1"] = (book, book.update_id)
             self._best(book)
             return
-        key = (book.category, book.symbol, str(book.depth))
+        self._whole(book)
+        if book.rpi is not None:
+            self._whole(book.rpi)
+
+    def _whole(self, book: OrderBook) -> None:
+        key = (book.category, book.symbol, _detail(book.kind, book.depth))
+        self.books[key] = (book, book.update_id)
         change = book.change
         if change is None or change.is_snapshot:
             numbers = chain(*book.bids(), *book.asks())
@@ -145,7 +152,7 @@ class _Census(Listener):
             self._add(("book_delta", *key), book.position, chain(*change.bids, *change.asks))
 
     def on_bbo(self, book: OrderBook) -> None:
-        if book.depth > 1:
+        if book.depth != 1:
             self._best(book)
 
     def on_trade(self, trade: Trade) -> None:
@@ -164,6 +171,9 @@ class _Census(Listener):
         key = ("liquidation", liquidation.category, liquidation.symbol, "")
         self._add(key, liquidation.position, (liquidation.price, liquidation.size))
 
+    def on_notice(self, notice: Notice) -> None:
+        self._add(("notice", notice.category, notice.symbol, notice.topic), notice.position)
+
     def on_gap(self, gap: Gap) -> None:
         self._add(
             ("gap", gap.category, gap.topic, gap.cause), gap.position, (gap.id, gap.start_ns, gap.end_ns)
@@ -179,11 +189,16 @@ class _Census(Listener):
 
     def _best(self, book: OrderBook) -> None:
         numbers = chain(*book.bids(1), *book.asks(1))
-        self._add(("bbo", book.category, book.symbol, str(book.depth)), book.position, numbers)
+        self._add(("bbo", book.category, book.symbol, _detail(book.kind, book.depth)), book.position, numbers)
 
     def _add(self, key: Key, position: int, numbers: Iterable[Decimal | int | None] = ()) -> None:
         self.rows[key] += 1
         self.sums[key] += position + sum(_units(number) for number in numbers if number)
+
+
+def _detail(kind: str, depth: int) -> str:
+    """What tells the books of a symbol apart."""
+    return str(depth) if kind == "plain" else kind
 
 
 def _units(number: Decimal | int) -> int:
@@ -214,20 +229,21 @@ def _levels(side: str) -> str:
 _BEST: Final = (
     f"{_scaled('bid_price ask_price', 'price_scale')} + {_scaled('bid_size ask_size', 'size_scale')}"
 )
+_BOOK: Final = "if(kind = 'plain', toString(depth), toString(kind))"
 _GAP: Final = "id + toInt256(toUnixTimestamp64Nano(start)) + ifNull(toUnixTimestamp64Nano(end), 0)"
 
 # Per table: what tells symbol, detail and identity of a row, which rows the spool alone explains, and the
 # numbers of a row as `_Census` adds them up.
 _FOUND: Final = {
-    "book_delta": ("symbol", "toString(depth)", "position", "1", f"{_levels('bid')} + {_levels('ask')}"),
+    "book_delta": ("symbol", _BOOK, "position", "1", f"{_levels('bid')} + {_levels('ask')}"),
     "book_snapshot": (
         "symbol",
-        "toString(depth)",
+        _BOOK,
         "position",
         "origin = 'venue'",
         f"{_levels('bid')} + {_levels('ask')} + checksum",
     ),
-    "bbo": ("symbol", "toString(depth)", "position", "1", _BEST),
+    "bbo": ("symbol", _BOOK, "position", "1", _BEST),
     "trade": (
         "symbol",
         "''",
@@ -238,6 +254,7 @@ _FOUND: Final = {
     "ticker": ("symbol", "''", "position", "1", _decimal("last_price volume_24h turnover_24h")),
     "kline": ("symbol", "interval", "(position, item)", "1", _decimal("open high low close volume turnover")),
     "liquidation": ("symbol", "''", "(position, item)", "1", _decimal("price size")),
+    "notice": ("symbol", "topic", "(position, item)", "1", "0"),
     "gap": ("topic", "cause", "(position, id, isNull(end))", "1", _GAP),
     "event": ("topic", "kind", "(position, detail)", "kind != 'row_refused'", "0"),
     "instrument": ("symbol", "''", "(position, symbol)", "1", "0"),
@@ -318,24 +335,43 @@ def _check_marks(database: Database, recorder: str, playback: Playback) -> RowCh
 
 
 def _check_book(database: Database, recorder: str, position: int, book: OrderBook) -> BookCheck:
-    bids, asks = book_at(database, recorder, book.category, book.symbol, book.depth, position)
+    bids, asks = book_at(database, recorder, book.category, book.symbol, book.depth, position, book.kind)
     is_right = (bids, asks) == (book.bids(), book.asks())
     return BookCheck(
-        book.category, book.symbol, book.depth, book.state.name, sum(book.level_counts()), is_right
+        book.category,
+        book.symbol,
+        book.kind,
+        book.depth,
+        book.state.name,
+        sum(book.level_counts()),
+        is_right,
     )
 
 
 def book_at(
-    database: Database, recorder: str, category: str, symbol: str, depth: int, position: int
+    database: Database,
+    recorder: str,
+    category: str,
+    symbol: str,
+    depth: int,
+    position: int,
+    kind: str = "plain",
 ) -> tuple[Levels, Levels]:
     """Bids and asks of a book after the record at a position, rebuilt by SQL, best first."""
     if depth == 1:
         return _best_at(database, recorder, category, symbol, position)
     rows = database.query(
         "SELECT side, price, size FROM book_at(recorder = {recorder:String}, category = {category:String},"
-        " symbol = {symbol:String}, depth = {depth:UInt16}, position = {position:UInt64})"
+        " symbol = {symbol:String}, kind = {kind:String}, depth = {depth:UInt16}, position = {position:UInt64})"
         " ORDER BY side, if(side = 'bid', -price, price)",
-        {"recorder": recorder, "category": category, "symbol": symbol, "depth": depth, "position": position},
+        {
+            "recorder": recorder,
+            "category": category,
+            "symbol": symbol,
+            "kind": kind,
+            "depth": depth,
+            "position": position,
+        },
     )
     levels: dict[str, Levels] = {"bid": [], "ask": []}
     for side, price, size in rows:

@@ -4,6 +4,7 @@ CREATE TABLE IF NOT EXISTS book_snapshot
     recorder LowCardinality(String),
     category LowCardinality(String),
     symbol LowCardinality(String),
+    kind Enum8('plain' = 0, 'rpi' = 1, 'rpi_only' = 2, 'full' = 3) COMMENT 'of the book: orderbook.N, orderbook.rpi (ordinary sizes, then the RPI sizes), orderbook.full',
     depth UInt16,
     position UInt64 CODEC(Delta, T64, ZSTD(1)),
     origin Enum8('venue' = 1, 'own' = 2),
@@ -33,5 +34,5 @@ CREATE TABLE IF NOT EXISTS book_snapshot
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(recv)
-ORDER BY (category, symbol, depth, toStartOfMinute(recv), position)
+ORDER BY (category, symbol, kind, depth, toStartOfMinute(recv), position)
 SETTINGS non_replicated_deduplication_window = 1000

@@ -2,7 +2,7 @@
 CREATE OR REPLACE VIEW quotes AS
 WITH (SELECT arraySort(groupArray((recorder, last_position))) FROM committed) AS marks
 SELECT
-    recorder, category, symbol, depth, position, source, leg, recv, ts, cts, update_id, seq,
+    recorder, category, symbol, kind, depth, position, source, leg, recv, ts, cts, update_id, seq,
     if(bid_size = 0, NULL, toDecimal128(bid_price, 18) / intExp10(price_scale)) AS bid,
     if(bid_size = 0, NULL, toDecimal128(bid_size, 18) / intExp10(size_scale)) AS bid_amount,
     if(ask_size = 0, NULL, toDecimal128(ask_price, 18) / intExp10(price_scale)) AS ask,

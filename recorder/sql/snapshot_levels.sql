@@ -2,7 +2,7 @@
 CREATE OR REPLACE VIEW snapshot_levels AS
 WITH (SELECT arraySort(groupArray((recorder, last_position))) FROM committed) AS marks
 SELECT
-    recorder, category, symbol, depth, position, origin, source, leg, recv, ts, cts, update_id, seq,
+    recorder, category, symbol, kind, depth, position, origin, source, leg, recv, ts, cts, update_id, seq,
     level.1 AS side,
     level.2 AS item,
     toDecimal128(level.3, 18) / intExp10(price_scale) AS price,

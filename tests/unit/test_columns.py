@@ -55,6 +55,7 @@ def test_book_rows_hold_what_was_sent() -> None:
         "recorder": "r1",
         "category": "linear",
         "symbol": "AUSDT",
+        "kind": "plain",
         "depth": 50,
         "position": FIRST + 2,
         "source": "live",
