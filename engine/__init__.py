@@ -24,8 +24,10 @@ from engine.errors import (  # noqa: E402
     TopicError,
     UsageError,
 )
+from engine.fanout import Fanout  # noqa: E402
 from engine.feed import Feed  # noqa: E402
 from engine.stream import Stream  # noqa: E402
+from engine.subscriptions import SubscriptionStatus, TopicState  # noqa: E402
 from ext.book import BookState, OrderBook  # noqa: E402
 from ext.dispatch import Dispatcher  # noqa: E402
 from ext.listener import Event, Gap, Kline, Liquidation, Listener, Ticker, Trade  # noqa: E402
@@ -38,6 +40,7 @@ __all__ = [
     "Dispatcher",
     "EndpointError",
     "Event",
+    "Fanout",
     "Feed",
     "FeedOptions",
     "Gap",
@@ -50,9 +53,11 @@ __all__ = [
     "PeerError",
     "RetCodeError",
     "Stream",
+    "SubscriptionStatus",
     "TapeheadError",
     "Ticker",
     "TopicError",
+    "TopicState",
     "Trade",
     "UsageError",
 ]

@@ -23,6 +23,7 @@ class FeedOptionNames(TypedDict, total=False):
     snapshot_timeout_s: float
     resync_delay_max_s: float
     rejected_retry_s: float
+    rotate_after_s: float
     message_bytes_max: int
     receive_buffer_bytes: int
 
@@ -41,6 +42,8 @@ class FeedOptions:
     - snapshot_timeout_s: a subscribed book without a snapshot for so long is subscribed anew.
     - resync_delay_max_s: the longest wait between two resynchronisations of one topic.
     - rejected_retry_s: a rejected topic is tried again after this long, doubled each time up to an hour.
+    - rotate_after_s: a connection this old is exchanged for a new one, without a gap; some a little earlier,
+      so that not all are exchanged at once.
     - message_bytes_max: a longer message ends the connection. The longest known is about 300 KB.
     - receive_buffer_bytes: the kernel's buffer of a socket; a larger one hides how slow a reader is.
     """
@@ -54,6 +57,7 @@ class FeedOptions:
     snapshot_timeout_s: float = 5.0
     resync_delay_max_s: float = 30.0
     rejected_retry_s: float = 60.0
+    rotate_after_s: float = 86_400.0
     message_bytes_max: int = 4 * MIB
     receive_buffer_bytes: int = 128 * KIB
 

@@ -4,19 +4,19 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from picows import WSError, WSMsgType
 
 from engine.backoff import Allowance, Backoff
 from engine.clock import NS_PER_S, Clock
 from engine.config import FeedOptions
-from engine.decisions import STOPPED, Decision, obey
+from engine.decider import Decider
+from engine.decisions import STOPPED
 from engine.session import Session
 from engine.websocket import Opener, Transport, close_reason, failure_reason
 from ext.dispatch import Dispatcher
 from ext.frames import FrameListener
-from ext.journal import Journal
 
 __all__ = ["Connection"]
 
@@ -25,14 +25,15 @@ logger = logging.getLogger("tapehead")
 # A connection that lived this long has earned a quick first attempt at the next one.
 STEADY_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
+# Connections of the same age are not all exchanged at once: each at 80 to 100 % of the time.
+ROTATION_SPREAD = 0.2
 
 
 class Connection:
     """Keeps one connection open, for ever, and does what its Session decides.
 
-    Everything happens on the event loop's thread. Decisions are taken between receive batches, never inside
-    one: each is recorded (with a journal) and obeyed before the next frame is read, so a replay meets them in
-    the same order.
+    Everything happens on the event loop's thread. Decisions are carried out before the next frame is read and
+    before anything is sent. ``on_change`` is called after that, whenever there may have been any.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class Connection:
         random: Callable[[], float],
         allowance: Allowance,
         opener: Opener,
-        journal: Journal | None = None,
+        decider: Decider,
+        on_change: Callable[[], object],
     ) -> None:
         self.session = session
         self.frames = FrameListener(
@@ -53,19 +55,23 @@ class Connection:
             self,
             leg=session.leg,
             connection=session.connection,
-            journal=journal,
+            journal=decider.journal,
             message_bytes_max=options.message_bytes_max,
         )
         self._counted = Counter(attempts=0, failed_attempts=0, faults=0)
         self._dispatcher = dispatcher
         self._options = options
         self._clock = clock
+        self._random = random
         self._backoff = Backoff(options.reconnect_delay_s, options.reconnect_delay_max_s, random)
         self._allowance = allowance
         self._opener = opener
-        self._journal = journal
+        self._decider = decider
+        self._on_change = on_change
         self._transport: Transport | None = None
         self._opened_ns = 0
+        self._old_ns = 0
+        self._pongs: list[asyncio.Future[float]] = []
         self._drop_cause: tuple[str, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
@@ -80,6 +86,61 @@ class Connection:
                 await asyncio.sleep(self._backoff.next_s())
         finally:
             await self._shut()
+
+    def want(self, topics: Iterable[str]) -> None:
+        """Want these topics too, as soon as the callbacks of the present batch are through."""
+        self.session.add(topics, self._clock.now())
+        self._schedule()
+
+    def discard(self, topics: Iterable[str]) -> None:
+        """Want these topics no more."""
+        self.session.remove(topics, self._clock.now())
+        self._schedule()
+
+    def stalled(self, topics: Iterable[str], start_ns: int, detail: str) -> None:
+        """Topics turned out to be dead, since ``start_ns`` on the wall clock."""
+        self.session.stalled(topics, start_ns, detail, self._clock.now())
+        self._schedule()
+
+    def leave(self) -> None:
+        """Want nothing any more; whoever runs this ends it."""
+        self.session.leave(self._clock.now())
+        self._schedule()
+
+    def note(self, kind: str, detail: str) -> None:
+        """Have an event told that concerns this connection."""
+        self.session.note(kind, detail, self._clock.now())
+        self._schedule()
+
+    def postpone(self, seconds: float) -> None:
+        """Do not count as old for so long."""
+        self._old_ns = self._clock.now().mono_ns + round(seconds * NS_PER_S)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the present connection has been open for so long that it is to be exchanged."""
+        return self._transport is not None and self._clock.now().mono_ns >= self._old_ns
+
+    async def ping(self) -> float | None:
+        """Ping now; return the round-trip in seconds, None where there was no pong in time."""
+        if self._transport is None:
+            return None
+        pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._pongs.append(pong)
+        self.session.ping(self._clock.now())
+        self._advance()
+        try:
+            async with asyncio.timeout(self._options.pong_timeout_s):
+                return await pong
+        except TimeoutError:
+            return None
+        finally:
+            self._pongs.remove(pong)
+
+    @property
+    def transport(self) -> Transport | None:
+        """The open connection, if there is one."""
+        return self._transport
 
     @property
     def counters(self) -> Counter[str]:
@@ -99,7 +160,12 @@ class Connection:
 
     def on_message(self, message: object) -> None:
         """A control message was decoded."""
+        pongs = self.session.pongs
         self.session.message(message, self._clock.now())
+        if self.session.pongs > pongs:
+            for waiting in self._pongs:
+                if not waiting.done():
+                    waiting.set_result(self.session.rtt_ns / NS_PER_S)
         self._schedule()
 
     def on_desync(self, topic: str) -> None:
@@ -120,6 +186,7 @@ class Connection:
         self._drop_cause = None
         now = self._clock.now()
         self._opened_ns = now.mono_ns
+        self.postpone(self._options.rotate_after_s * (1 - ROTATION_SPREAD * self._random()))
         self.session.connected(now)
         self._advance()
 
@@ -174,10 +241,11 @@ class Connection:
         if self._transport is not None:
             self.on_broken(reason, str(error))
             return
-        self.session.disconnected(self._clock.now(), reason, str(error) or type(error).__name__)
+        self.session.connect_failed(self._clock.now(), reason, str(error) or type(error).__name__)
         self._advance()
 
     async def _shut(self) -> None:
+        self._carry_out()
         if self._transport is not None:
             transport = self._transport
             self._drop_cause = (STOPPED, "by this side")
@@ -200,44 +268,19 @@ class Connection:
         self.session.heard(self.frames.last_mono_ns)
         try:
             self.session.tick(self._clock.now())
-            self._decide()
+            self._carry_out()
             self._send()
         except Exception as error:  # noqa: BLE001 - the next deadline must be set whatever happened
             self.on_fault(error)
         if self.session.reconnect_cause is not None:
             self.on_broken(self.session.reconnect_cause, "")
         self._set_timer()
+        self._on_change()
 
-    def _decide(self) -> None:
-        """Record and obey; what cannot be recorded is obeyed all the same: no book may stay LIVE."""
+    def _carry_out(self) -> None:
         decisions = self.session.take_decisions()
-        positions = [0] * len(decisions)
-        try:
-            positions = self._record(decisions)
-        except Exception as error:  # noqa: BLE001 - as above
-            self.on_fault(error)
-        for decision, position in zip(decisions, positions, strict=True):
-            try:
-                obey(self._dispatcher, decision.kind, decision.payload, decision.recv_ns, position)
-            except Exception as error:  # noqa: BLE001 - one decision must not keep the next from being obeyed
-                self.on_fault(error)
-
-    def _record(self, decisions: Sequence[Decision]) -> list[int]:
-        """Append decisions to the journal, if there is one; return their positions."""
-        if self._journal is None or not decisions:
-            return [0] * len(decisions)
-        positions = [
-            self._journal.append_record(
-                decision.kind,
-                decision.encoded(),
-                self.session.connection,
-                decision.recv_ns,
-                decision.mono_ns,
-            )
-            for decision in decisions
-        ]
-        self._journal.commit()
-        return positions
+        if decisions:
+            self._decider.carry_out(self._dispatcher, decisions, self.session.connection, self.on_fault)
 
     def _send(self) -> None:
         for message in self.session.take_sends():

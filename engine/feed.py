@@ -4,29 +4,30 @@ import asyncio
 import contextlib
 import random as random_module
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Self, Unpack
 
 import uvloop
 
-from engine.backoff import Allowance
-from engine.bybit import endpoints, limits, rules, topics
+from engine.bybit import endpoints, topics
 from engine.clock import Clock, SystemClock
 from engine.config import FeedOptionNames, feed_options
 from engine.connection import Connection
-from engine.errors import ConfigError, UsageError
-from engine.session import Session
-from engine.subscriptions import TopicState
+from engine.connector import Connector
+from engine.decider import Decider
+from engine.decisions import Decision, Payload
+from engine.errors import ConfigError, TopicError, UsageError
+from engine.fleet import FetchFull, Fleet
+from engine.rotation import rotate, rotate_when_old
+from engine.subscriptions import SubscriptionStatus, TopicState
 from engine.websocket import Opener, WebsocketOpener
 from ext.book import OrderBook
 from ext.dispatch import Dispatcher
-from ext.journal import Journal
-from ext.listener import Control, Listener
+from ext.journal import Journal, RecordKind
+from ext.listener import Listener
 
 __all__ = ["Feed"]
-
-CONNECTIONS_PER_CATEGORY_MAX: Final = 16  # the legs that a Dispatcher tells apart
 
 
 class Feed:
@@ -34,7 +35,8 @@ class Feed:
     contract).
 
     ``environment`` is mainnet, testnet or demo; ``region`` one of `engine.bybit.endpoints.REGIONS`; ``url``
-    replaces the base URL (``wss://``, or ``ws://`` to this machine). ``journal`` records every frame and
+    replaces the base URL (``wss://``, or ``ws://`` to this machine), ``second_url`` that of the second leg of
+    topics that have two. ``journal`` records every frame and
     decision. To run a feed in virtual time ``clock``, ``random`` and ``opener`` (how a connection is opened,
     see `engine.websocket`) are replaced, together with the event loop. Further options are those of
     `engine.config.FeedOptions`. Raises UsageError for what cannot be.
@@ -49,6 +51,7 @@ class Feed:
         *,
         region: str = "",
         url: str | None = None,
+        second_url: str | None = None,
         journal: Journal | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random_module.random,
@@ -60,39 +63,108 @@ class Feed:
         self.listener = listener
         self.environment = environment
         self.options = feed_options(**options)
-        self._public = endpoints.public_base(environment, region=region, url=url)
-        self._journal = journal
+        first = endpoints.public_base(environment, region=region, url=url)
+        second = endpoints.public_base(environment, region=region, url=second_url or url)
+        self._bases = (first, second)
         self._clock = clock or SystemClock()
-        self._random = random
-        self._opener = opener or WebsocketOpener()
-        self._categories: dict[str, _Category] = {}
-        self._connections: list[Connection] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._decider = Decider(journal)
+        self._connector = Connector(
+            self.options,
+            clock=self._clock,
+            random=random,
+            opener=opener or WebsocketOpener(),
+            decider=self._decider,
+        )
+        self._fleets: dict[str, Fleet] = {}
+        self._decisions: list[tuple[Fleet, Decision]] = []
+        self._fetch_full: FetchFull | None = None
+        self._failed: asyncio.Future[None] | None = None
+        self._rotating: asyncio.Task[None] | None = None
+        self._is_running = False
+
+    # what is wanted
 
     def subscribe(
         self,
         category: str,
         symbols: Iterable[str],
         *,
-        book: int | Iterable[int] | None = 50,
+        book: int | str | Iterable[int | str] | None = 50,
         trades: bool = False,
         ticker: bool = False,
         kline: str | int | Iterable[str | int] = (),
         liquidations: bool = False,
+        companion: bool = False,
+        legs: int = 1,
+        hot: Iterable[str] = (),
     ) -> None:
-        """Want these topics of these symbols; to be called before the feed runs, as often as needed.
+        """Want these topics of these symbols; at any time, from callbacks too, as often as needed.
 
-        ``book`` is a depth, several, or None; ``kline`` an interval or several. Raises TopicError, naming the
+        ``book`` is a depth, several, or None; ``companion`` adds depth 1 to deeper ones, where there is one:
+        it is how a dead book is told from a quiet one. ``kline`` is an interval or several. With ``legs=2``
+        each topic is carried by two connections, the second to ``second_url``. A ``hot`` symbol has a
+        connection of its own. Topics that are wanted already are left alone. Raises TopicError, naming the
         nearest that exists, for what the category does not have.
         """
-        if self._connections:
-            raise UsageError("the feed was started", "subscribe before run() or async with")
-        wanted = topics.symbol_topics(
+        depths = topics.with_companion(category, book) if companion else book
+        groups = topics.symbol_topics(
+            category,
+            symbols,
+            book=depths,
+            trades=trades,
+            ticker=ticker,
+            kline=kline,
+            liquidations=liquidations,
+        )
+        self.add_topics(category, groups, legs=legs, hot=hot)
+
+    add = subscribe
+
+    def remove(
+        self,
+        category: str,
+        symbols: Iterable[str],
+        *,
+        book: int | str | Iterable[int | str] | None = None,
+        trades: bool = False,
+        ticker: bool = False,
+        kline: str | int | Iterable[str | int] = (),
+        liquidations: bool = False,
+    ) -> list[str]:
+        """Want these topics of these symbols no more; without a kind: all topics of these symbols.
+
+        At any time, from callbacks too. Returns the topics that were wanted. No other topic is touched.
+        Option trades come by base coin: they go with the coin as a symbol.
+        """
+        if book is None and not (trades or ticker or kline or liquidations):
+            keys = _named(symbols)
+            fleet = self._fleets.get(category)
+            names = [] if fleet is None else fleet.topics()
+            return self.remove_topics(
+                category, [name for name in names if topics.parse(category, name).key in keys]
+            )
+        groups = topics.symbol_topics(
             category, symbols, book=book, trades=trades, ticker=ticker, kline=kline, liquidations=liquidations
         )
-        if category not in self._categories:
-            self._categories[category] = _Category(category, self.listener)
-        self._categories[category].want(wanted)
+        return self.remove_topics(category, [topic for group in groups for topic in group])
+
+    def add_topics(
+        self, category: str, groups: Iterable[Sequence[str]], *, legs: int = 1, hot: Iterable[str] = ()
+    ) -> None:
+        """Want groups of topics, each group on one connection; `subscribe` for those who know the topics."""
+        parsed = [[topics.parse(category, name) for name in group] for group in groups]
+        hot_symbols = _named(hot)
+        fleet = self._fleets.get(category) or self._new_fleet(category)
+        for is_hot in (True, False):
+            chosen = [group for group in parsed if group and (group[0].key in hot_symbols) is is_hot]
+            fleet.want([[str(topic) for topic in group] for group in chosen], legs=legs, hot=is_hot)
+
+    def remove_topics(self, category: str, names: Iterable[str]) -> list[str]:
+        """Want these topics no more; return those that were wanted."""
+        fleet = self._fleets.get(category)
+        return [] if fleet is None else fleet.discard(names)
+
+    # running
 
     def run(self) -> None:
         """Run on uvloop until Ctrl-C, then close the connections and return."""
@@ -102,61 +174,109 @@ class Feed:
     async def run_async(self) -> None:
         """Run in the present event loop until cancelled."""
         async with self:
-            await asyncio.gather(*self._tasks)
+            assert self._failed is not None
+            await self._failed
 
     async def __aenter__(self) -> Self:
-        if self._connections:
+        if self._failed is not None:
             raise UsageError("the feed was started before", "make a new Feed")
-        if not self._categories:
+        if not self._fleets:
             raise UsageError("nothing is subscribed", "call subscribe() first")
-        self._make_connections()
-        self._tasks = [asyncio.create_task(connection.run()) for connection in self._connections]
+        loop = asyncio.get_running_loop()
+        self._failed = loop.create_future()
+        self._is_running = True
+        for fleet in self._fleets.values():
+            fleet.start()
+        self._rotating = loop.create_task(rotate_when_old(self._fleets, self.options.rotate_after_s))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        ends = await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-        for end in ends:
-            if isinstance(end, Exception):
-                raise end
+        self._is_running = False
+        assert self._rotating is not None
+        self._rotating.cancel()
+        await asyncio.gather(self._rotating, return_exceptions=True)
+        self._carry_out()
+        await asyncio.gather(*(fleet.stop() for fleet in self._fleets.values()))
+
+    async def rotate(self) -> int:
+        """Exchange each connection for a new one, one after the other, each without a gap; return how many
+        were. One whose successor does not get all its topics in step within a minute stays.
+        """
+        shards = [(fleet, shard) for fleet in self._fleets.values() for shard in fleet.shards]
+        return sum([await rotate(fleet, shard) for fleet, shard in shards])
+
+    async def ping(self) -> dict[int, float | None]:
+        """Ping all connections now; return each one's round-trip in seconds, None without an answer."""
+        connections = self.connections
+        answers = await asyncio.gather(*(connection.ping() for connection in connections))
+        return {one.session.connection: rtt_s for one, rtt_s in zip(connections, answers, strict=True)}
+
+    # what others decide
+
+    def stalled(self, category: str, names: Iterable[str], start_ns: int, detail: str) -> None:
+        """These topics are dead since ``start_ns`` (wall clock), on all legs: they are subscribed anew."""
+        dead = list(names)
+        for connection in self._fleet(category).connections:
+            connection.stalled(dead, start_ns, detail)
+
+    def decide(self, category: str, kind: RecordKind, payload: Payload) -> None:
+        """Have a decision recorded and obeyed as soon as the callbacks of the present batch are through."""
+        now = self._clock.now()
+        decision = Decision(kind, {"category": category, **payload}, now.wall_ns, now.mono_ns)
+        if not self._decisions:
+            asyncio.get_running_loop().call_soon(self._carry_out)
+        self._decisions.append((self._fleet(category), decision))
+
+    def fetch_full_books(self, fetch: FetchFull) -> None:
+        """Call ``fetch(category, topic, leg)`` whenever a full book needs a REST answer to begin with."""
+        self._fetch_full = fetch
+        for fleet in self._fleets.values():
+            fleet.fetch_full = fetch
+
+    # how it stands
 
     def dispatcher(self, category: str) -> Dispatcher:
         """Return the Dispatcher of a category that was subscribed. Raises UsageError."""
-        if category not in self._categories:
-            known = ", ".join(self._categories) or "nothing"
-            raise UsageError(f"category {category!r} is not subscribed", f"subscribed: {known}")
-        return self._categories[category].dispatcher
+        return self._fleet(category).dispatcher
 
-    def book(self, category: str, symbol: str, depth: int) -> OrderBook | None:
+    def book(self, category: str, symbol: str, depth: int | str) -> OrderBook | None:
         """Return the live book, reused and changed by every message; None before it was subscribed."""
         return self.dispatcher(category).book(symbol, depth)
 
+    def subscriptions(self) -> list[SubscriptionStatus]:
+        """Return where each topic stands on each of its legs."""
+        return [status for fleet in self._fleets.values() for status in fleet.statuses()]
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All connections, those that are being exchanged and their successors included."""
+        return [connection for fleet in self._fleets.values() for connection in fleet.connections]
+
     @property
     def topics(self) -> dict[str, dict[str, TopicState]]:
-        """Where each topic of each category stands."""
-        states: dict[str, dict[str, TopicState]] = {}
-        for connection in self._connections:
-            states.setdefault(connection.session.category, {}).update(connection.session.states())
+        """Where each topic of each category stands, on its first leg."""
+        states: dict[str, dict[str, TopicState]] = {category: {} for category in self._fleets}
+        for connection in reversed(self.connections):
+            states[connection.session.category].update(connection.session.states())
         return states
 
     @property
     def counters(self) -> dict[str, int]:
         """Everything counted since the start, summed over connections and categories."""
         total: Counter[str] = Counter()
-        for connection in self._connections:
-            total.update(connection.counters)
-        for category in self._categories.values():
-            total.update(category.dispatcher.counters)
+        for fleet in self._fleets.values():
+            total.update(fleet.counters)
         return dict(total)
 
     def restate(self) -> dict[str, Any]:
-        """Return what a new segment must say to stand alone: open connections, topics by category."""
-        return {
-            "connections": [
+        """Return what a new segment must say to stand alone: open connections, and the topics that wait for
+        theirs, by leg; all topics by category.
+        """
+        by_state: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+        for session in (connection.session for connection in self.connections):
+            by_state[session.is_connected].append(
                 {
                     "connection": session.connection,
                     "category": session.category,
@@ -164,64 +284,42 @@ class Feed:
                     "url": session.url,
                     "topics": list(session.states()),
                 }
-                for session in (connection.session for connection in self._connections)
-                if session.is_connected
-            ],
+            )
+        return {
+            "connections": by_state[True],
+            "waiting": by_state[False],
             "topics": {category: list(states) for category, states in self.topics.items()},
         }
 
-    def _make_connections(self) -> None:
-        allowance = Allowance()
-        for name, category in self._categories.items():
-            url = f"{self._public}/{name}"
-            parts = limits.split(name, category.groups)
-            if len(parts) > CONNECTIONS_PER_CATEGORY_MAX:
-                problem = f"{name} needs {len(parts)} connections; a feed has {CONNECTIONS_PER_CATEGORY_MAX}"
-                raise UsageError(problem, "spread the symbols over several feeds")
-            for leg, topic_names in enumerate(parts):
-                number = len(self._connections) + 1
-                session = Session(name, leg, self.options, connection=number, url=url)
-                connection = Connection(
-                    session,
-                    category.dispatcher,
-                    self.options,
-                    clock=self._clock,
-                    random=self._random,
-                    allowance=allowance,
-                    opener=self._opener,
-                    journal=self._journal,
-                )
-                session.add(topic_names, self._clock.now())
-                category.legs.connections.append(connection)
-                self._connections.append(connection)
+    # inside
+
+    def _fleet(self, category: str) -> Fleet:
+        if category not in self._fleets:
+            known = ", ".join(self._fleets) or "nothing"
+            raise UsageError(f"category {category!r} is not subscribed", f"subscribed: {known}")
+        return self._fleets[category]
+
+    def _new_fleet(self, category: str) -> Fleet:
+        urls = [f"{base}/{category}" for base in self._bases]
+        fleet = self._fleets[category] = Fleet(category, self.listener, self._connector, urls)
+        fleet.fetch_full = self._fetch_full
+        fleet.on_failure = self._fail
+        if self._is_running:
+            fleet.start()
+        return fleet
+
+    def _fail(self, error: BaseException) -> None:
+        """A connection ended by an error of this program: so does the feed."""
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)
+
+    def _carry_out(self) -> None:
+        decisions, self._decisions = self._decisions, []
+        for fleet, decision in decisions:
+            self._decider.carry_out(fleet.dispatcher, [decision], 0, self._fail)
 
 
-class _Category:
-    """What a feed keeps of one category."""
-
-    def __init__(self, name: str, listener: Listener) -> None:
-        self.groups: list[tuple[str, ...]] = []
-        self.legs = _Legs()
-        self.dispatcher = Dispatcher(name, listener, control=self.legs, rules=rules.CONTINUITY[name])
-
-    def want(self, groups: Iterable[tuple[str, ...]]) -> None:
-        """Add what is not wanted yet; a symbol's topics stay together."""
-        known = {topic for group in self.groups for topic in group}
-        fresh = [tuple(topic for topic in group if topic not in known) for group in groups]
-        self.groups += [group for group in fresh if group]
-
-
-class _Legs(Control):
-    """Finds the connection that a dispatcher's message is meant for."""
-
-    def __init__(self) -> None:
-        self.connections: list[Connection] = []
-
-    def on_message(self, message: object, leg: int, recv_ns: int) -> None:
-        self.connections[leg].on_message(message)
-
-    def on_desync(self, topic: str, leg: int, recv_ns: int) -> None:
-        self.connections[leg].on_desync(topic)
-
-    def on_sync(self, topic: str, leg: int, recv_ns: int) -> None:
-        self.connections[leg].on_sync(topic)
+def _named(symbols: Iterable[str]) -> set[str]:
+    if isinstance(symbols, str):
+        raise TopicError(f"symbols was the text {symbols!r}", symbols, remedy=f"give a list: [{symbols!r}]")
+    return set(symbols)

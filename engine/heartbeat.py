@@ -32,6 +32,10 @@ class Heartbeat:
         self._ping_due_ns = now_ns + self._interval_ns
         self._is_pong_due = False
 
+    def ping_at(self, at_ns: int) -> None:
+        """Ping at that moment at the latest."""
+        self._ping_due_ns = min(self._ping_due_ns, at_ns)
+
     def heard(self, at_ns: int) -> None:
         """A frame of whatever kind came."""
         self._heard_ns = max(self._heard_ns, at_ns)

@@ -1,17 +1,14 @@
 """The sans-I/O brain of one connection: what to send, what was decided, when to look again.
 
-Inputs (`connected`, `disconnected`, `message`, `desync`, `sync`, `heard`, `add`, `remove`) only note what
-happened. `tick` does whatever is due and fills the outputs: `take_decisions`, `take_sends`, `deadline_ns`,
-`reconnect_cause`. A driver calls `tick` after its inputs and again when the deadline comes; decisions are to
-be recorded and obeyed before anything is sent. No socket, no clock, no thread, no callback.
+Inputs (`connected`, `disconnected`, `message`, `desync`, `sync`, `stalled`, `heard`, `add`, `remove`) only
+note what happened. `tick` does whatever is due and fills the outputs: `take_decisions`, `take_sends`,
+`deadline_ns`, `reconnect_cause`. A driver calls `tick` after its inputs and again when the deadline comes;
+decisions are to be recorded and obeyed before anything is sent. No socket, no clock, no thread, no callback.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import groupby
-from typing import Any, Final
-
-import orjson
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from engine.backoff import doubled_s
 from engine.bybit import limits, replies, topics
@@ -20,7 +17,9 @@ from engine.config import FeedOptions
 from engine.decisions import Decision
 from engine.errors import UsageError
 from engine.heartbeat import Heartbeat
-from engine.subscriptions import Request, Subscription, TopicState
+from engine.requests import Request, Requests
+from engine.subscriptions import Subscription, SubscriptionStatus, TopicState
+from engine.verdicts import Verdicts
 from ext.journal import RecordKind
 
 __all__ = ["Session"]
@@ -28,10 +27,12 @@ __all__ = ["Session"]
 # So many failures of one topic in a row replace the connection; then twice as many, and so on: a topic that
 # a new connection does not cure must not keep interrupting the others.
 ACK_FAILURES_MAX: Final = 3
-SNAPSHOT_FAILURES_MAX: Final = 5
+FAILURES_MAX: Final = 5
 REJECTED_RETRY_MAX_S: Final = 3600
 # A book that stayed in step for this long has earned an immediate resynchronisation.
 STEADY_S: Final = 60
+# Failures of a topic that are further apart than this have nothing to do with each other.
+FORGIVEN_S: Final = 300
 
 COUNTERS: Final = (
     "connects",
@@ -41,6 +42,7 @@ COUNTERS: Final = (
     "rejected",
     "late_answers",
     "late_snapshots",
+    "stalls",
     "stray_answers",
     "unknown_messages",
 )
@@ -67,11 +69,11 @@ class Session:
         self._counted = Counter(dict.fromkeys(COUNTERS, 0))
         self._options = options
         self._topics: dict[str, Subscription] = {}
-        self._requests: dict[str, Request] = {}
-        self._requests_made = 0
-        self._decisions: list[Decision] = []
+        self._requests = Requests(str(connection), _ns(options.ack_timeout_s))
+        self._verdicts = Verdicts(connection, category, leg)
         self._sends: list[bytes] = []
-        self._is_down_noted = False
+        self._is_down_noted = self._is_failure_noted = False
+        self._down_since_ns = 0
         self._heartbeat = Heartbeat(_ns(options.ping_interval_s), _ns(options.pong_timeout_s))
 
     # what is wanted
@@ -81,11 +83,11 @@ class Session:
         parsed = {name: topics.parse(self.category, name) for name in names}
         added = [name for name in parsed if name not in self._topics or self._topics[name].is_removed]
         for name in added:
-            topic = self._topics.setdefault(
-                name, Subscription(name, parsed[name].starts_with_snapshot, now.wall_ns)
-            )
+            topic = self._topics.setdefault(name, Subscription.of(parsed[name], now.wall_ns))
             topic.want_again(now.wall_ns)
-        self._request_noted("desire", added, now)
+        self._verdicts.requested("desire", added, now)
+        if self._is_down_noted or self._is_failure_noted:
+            self._verdicts.unconnected(self._without_data(), "wanted while there is no connection", now)
 
     def remove(self, names: Iterable[str], now: Instant) -> None:
         """Want these topics no more. Raises UsageError for one that was not wanted."""
@@ -101,11 +103,60 @@ class Session:
                 del self._topics[topic.name]
             elif topic.state in (TopicState.CONFIRMED, TopicState.AWAITING_SNAPSHOT):
                 topic.enter(TopicState.LEAVING, now.mono_ns)
-        self._request_noted("remove", [topic.name for topic in leaving], now)
+        self._verdicts.requested("remove", [topic.name for topic in leaving], now)
+
+    def leave(self, now: Instant) -> None:
+        """Want nothing any more: the connection is to be closed."""
+        names = list(self._wanted())
+        self._topics.clear()
+        self._requests.clear()
+        self._verdicts.requested("remove", names, now)
 
     def states(self) -> dict[str, TopicState]:
         """Return where each wanted topic stands."""
-        return {topic.name: topic.state for topic in self._topics.values() if not topic.is_removed}
+        return {name: topic.state for name, topic in self._wanted().items()}
+
+    def in_step(self) -> set[str]:
+        """Return the topics whose data can be used."""
+        if not self.is_connected:
+            return set()
+        return {name for name, topic in self._wanted().items() if topic.is_in_step}
+
+    def statuses(self) -> Iterator[SubscriptionStatus]:
+        """Tell of each wanted topic where it stands and since when; the last data is not known here."""
+        for topic in self._wanted().values():
+            yield SubscriptionStatus(
+                category=self.category,
+                topic=topic.name,
+                leg=self.leg,
+                connection=self.connection,
+                state=topic.state,
+                is_in_step=self.is_connected and topic.is_in_step,
+                requested_ns=topic.requested_ns,
+                confirmed_ns=topic.confirmed_ns,
+                rejected_ns=topic.rejected_ns,
+                reason=topic.reason,
+                first_data_ns=topic.first_data_ns,
+                last_data_ns=0,
+            )
+
+    def note(self, kind: str, detail: str, now: Instant) -> None:
+        """Have an event told that concerns this connection."""
+        self._verdicts.note(kind, detail, now)
+
+    def ping(self, now: Instant) -> None:
+        """Send a ping at the next `tick`, whenever one is due."""
+        self._heartbeat.ping_at(now.mono_ns)
+
+    @property
+    def pongs(self) -> int:
+        """How many pongs came."""
+        return self._heartbeat.pongs
+
+    @property
+    def rtt_ns(self) -> int:
+        """How long the last pong took; 0 before there was one."""
+        return self._heartbeat.rtt_ns
 
     @property
     def counters(self) -> Counter[str]:
@@ -119,30 +170,49 @@ class Session:
 
     def connected(self, now: Instant) -> None:
         """The socket is open."""
+        is_first = not self._counted["connects"]
+        waited_ns = now.mono_ns - self._down_since_ns
+        if is_first and not self._is_failure_noted:
+            limit_ns = now.wall_ns - _ns(self._options.snapshot_timeout_s)
+            late = [topic for topic in self._wanted().values() if topic.without_since_ns < limit_ns]
+            self._verdicts.unconnected(late, "waited for a connection", now)
         self.is_connected = True
-        self._is_down_noted = False
+        self._is_down_noted = self._is_failure_noted = False
         self.reconnect_cause = None
         self._counted["connects"] += 1
         self._heartbeat.start(now.mono_ns)
-        self._decide(RecordKind.CONNECTED, now, url=self.url)
+        self._verdicts.decide(RecordKind.CONNECTED, now, url=self.url)
+        if not is_first:
+            self._verdicts.note("reconnected", f"after {waited_ns / NS_PER_S:.3f} s", now)
+
+    def connect_failed(self, now: Instant, cause: str, detail: str = "") -> None:
+        """An attempt to open the socket failed; a series of them is told once."""
+        if self._is_failure_noted:
+            return
+        self._is_failure_noted = True
+        self._verdicts.note("connect_failed", ": ".join(part for part in (cause, detail) if part), now)
+        if not self._is_down_noted:
+            self._verdicts.unconnected(self._without_data(), f"no connection: {cause}", now)
 
     def disconnected(self, now: Instant, cause: str, detail: str = "") -> None:
-        """The socket is gone, or could not be opened; a series of failed attempts is decided upon once."""
+        """The socket is gone."""
         self.is_connected = False
         self.reconnect_cause = None
         self._requests.clear()
         self._sends.clear()
-        if not self._is_down_noted:
-            self._is_down_noted = True
-            self._counted["disconnects"] += 1
-            self._decide(RecordKind.DISCONNECTED, now, cause=cause, detail=detail)
+        self._is_down_noted = True
+        self._down_since_ns = now.mono_ns
+        self._counted["disconnects"] += 1
+        # What never came is missing for longer than what the connection took away with it.
+        self._verdicts.unconnected(self._without_data(), cause, now)
+        self._verdicts.decide(RecordKind.DISCONNECTED, now, cause=cause, detail=detail)
         for topic in list(self._topics.values()):
             if topic.is_removed:
                 del self._topics[topic.name]
                 continue
             if topic.state is not TopicState.PARKED:
                 topic.enter(TopicState.WANTED, now.mono_ns)
-            if topic.is_synced or not topic.needs_snapshot:
+            if topic.is_synced or not topic.has_sync:
                 topic.without_since_ns = now.wall_ns
             topic.is_synced = False
 
@@ -153,7 +223,7 @@ class Session:
             self._heartbeat.pong(now.mono_ns)
         elif reply.kind == "other":
             self._counted["unknown_messages"] += 1
-        elif (request := self._match(reply)) is None:
+        elif (request := self._requests.answered(reply)) is None:
             self._counted["stray_answers"] += 1
         else:
             self._answered(request, reply, now)
@@ -168,8 +238,21 @@ class Session:
             topic.without_since_ns = now.wall_ns
             if now.mono_ns - topic.synced_at_ns > _ns(STEADY_S):
                 topic.resyncs = 0
-        if topic.state in (TopicState.CONFIRMED, TopicState.AWAITING_SNAPSHOT):
+        if topic.needs_snapshot and topic.state in (TopicState.CONFIRMED, TopicState.AWAITING_SNAPSHOT):
             self._plan_resync(topic, now)
+
+    def stalled(self, names: Iterable[str], start_ns: int, detail: str, now: Instant) -> None:
+        """Confirmed topics are dead, since ``start_ns`` on the wall clock: subscribe anew."""
+        dead = [
+            topic
+            for topic in map(self._topics.get, names)
+            if topic is not None and topic.state is TopicState.CONFIRMED and not topic.is_removed
+        ]
+        for topic in dead:
+            topic.is_synced = False
+            topic.without_since_ns = start_ns
+            self._counted["stalls"] += 1
+        self._fail(dead, detail, "stalled", now)
 
     def sync(self, name: str, now: Instant) -> None:
         """A snapshot made the book of a topic good; it may come before the acknowledgement."""
@@ -178,7 +261,8 @@ class Session:
             return
         topic.is_synced = True
         topic.synced_at_ns = now.mono_ns
-        topic.snapshot_failures = 0
+        topic.first_data_ns = topic.first_data_ns or now.wall_ns
+        topic.failures = 0
         is_waiting = topic.state in (TopicState.AWAITING_SNAPSHOT, TopicState.LEAVING)
         if is_waiting and not topic.is_removed:
             topic.enter(TopicState.CONFIRMED)
@@ -205,14 +289,13 @@ class Session:
         if self._is_idle():
             return None
         dues = [topic.due_ns for topic in self._topics.values() if topic.due_ns is not None]
-        dues += [request.deadline_ns for request in self._requests.values()]
+        dues += self._requests.deadlines_ns
         dues.append(self._heartbeat.deadline_ns)
         return min(dues)
 
     def take_decisions(self) -> list[Decision]:
         """Hand over the decisions made since the last call, in order."""
-        decisions, self._decisions = self._decisions, []
-        return decisions
+        return self._verdicts.take()
 
     def take_sends(self) -> list[bytes]:
         """Hand over the messages to send, in order."""
@@ -220,19 +303,6 @@ class Session:
         return sends
 
     # answers
-
-    def _match(self, reply: replies.Reply) -> Request | None:
-        """Find the request that was answered: by its id, else the oldest that fits, preferably one named."""
-        if reply.request_id:
-            return self._requests.get(reply.request_id)
-        topics = set(reply.confirmed + reply.refused)
-        fitting = [
-            request
-            for request in self._requests.values()
-            if reply.op in ("", request.op) and topics.issubset(request.topics)
-        ]
-        named = [request for request in fitting if replies.named_topics(reply.reason, request.topics)]
-        return next(iter(named or fitting), None)
 
     def _answered(self, request: Request, reply: replies.Reply, now: Instant) -> None:
         members = self._close(request)
@@ -270,10 +340,11 @@ class Session:
     def _confirm(self, members: Sequence[Subscription], now: Instant) -> None:
         if not members:
             return
-        self._decide(RecordKind.CONFIRMED, now, op="subscribe", topics=[topic.name for topic in members])
+        self._verdicts.confirmed("subscribe", members, now)
         snapshot_due_ns = now.mono_ns + _ns(self._options.snapshot_timeout_s)
         for topic in members:
             topic.ack_failures = topic.rejections = 0
+            topic.confirmed_ns = now.wall_ns
             if topic.is_removed:
                 topic.enter(TopicState.LEAVING, now.mono_ns)
             elif topic.needs_snapshot and not topic.is_synced:
@@ -282,20 +353,21 @@ class Session:
                 topic.enter(TopicState.CONFIRMED)
 
     def _reject(self, members: Sequence[Subscription], reason: str, now: Instant) -> None:
-        self._lose(RecordKind.REJECTED, members, now, reason=reason)
+        self._verdicts.lost(RecordKind.REJECTED, members, now, reason=reason)
         for topic in members:
             self._counted["rejected"] += 1
             wait_s = doubled_s(self._options.rejected_retry_s, topic.rejections, REJECTED_RETRY_MAX_S)
             topic.rejections += 1
+            topic.rejected_ns, topic.reason = now.wall_ns, reason
             topic.enter(TopicState.PARKED, now.mono_ns + _ns(wait_s))
             if topic.is_removed:
                 del self._topics[topic.name]
 
     def _unsubscribed(self, members: Sequence[Subscription], now: Instant) -> None:
-        self._decide(RecordKind.CONFIRMED, now, op="unsubscribe", topics=[topic.name for topic in members])
+        self._verdicts.confirmed("unsubscribe", members, now)
         # A snapshot that came while the unsubscribe was under way starts a book that now gets no more deltas.
         revived = [topic for topic in members if topic.is_synced and not topic.is_removed]
-        self._lose(RecordKind.STALLED, revived, now, detail="unsubscribed for a new snapshot")
+        self._verdicts.lost(RecordKind.STALLED, revived, now, detail="unsubscribed for a new snapshot")
         for topic in members:
             topic.is_synced = False
         self._want(members, now)
@@ -309,7 +381,7 @@ class Session:
     # deadlines
 
     def _check_answers(self, now: Instant) -> None:
-        for request in [late for late in self._requests.values() if late.deadline_ns <= now.mono_ns]:
+        for request in self._requests.late(now.mono_ns):
             self._counted["late_answers"] += 1
             members = self._close(request)
             if request.op == "unsubscribe":
@@ -326,15 +398,20 @@ class Session:
 
     def _check_snapshots(self, now: Instant) -> None:
         late = self._due(TopicState.AWAITING_SNAPSHOT, now)
-        self._lose(
-            RecordKind.STALLED, late, now, detail=f"no snapshot in {self._options.snapshot_timeout_s} s"
-        )
-        for topic in late:
-            self._counted["late_snapshots"] += 1
-            topic.snapshot_failures += 1
+        self._counted["late_snapshots"] += len(late)
+        self._fail(late, f"no snapshot in {self._options.snapshot_timeout_s} s", "no_snapshot", now)
+
+    def _fail(self, members: Sequence[Subscription], detail: str, reconnect_cause: str, now: Instant) -> None:
+        """Topics that should have data have none: resubscribe; in the end replace the connection."""
+        self._verdicts.lost(RecordKind.STALLED, members, now, detail=detail)
+        for topic in members:
+            if topic.failed_at_ns and now.mono_ns - topic.failed_at_ns > _ns(FORGIVEN_S):
+                topic.failures = topic.resyncs = 0
+            topic.failed_at_ns = now.mono_ns
+            topic.failures += 1
             self._plan_resync(topic, now)
-            if _is_doubled(topic.snapshot_failures, SNAPSHOT_FAILURES_MAX):
-                self.reconnect_cause = "no_snapshot"
+            if _is_doubled(topic.failures, FAILURES_MAX):
+                self.reconnect_cause = reconnect_cause
 
     def _check_heartbeat(self, now: Instant) -> None:
         if self._heartbeat.is_dead(now.mono_ns):
@@ -365,43 +442,28 @@ class Session:
             self._send(op, [self._topics[name] for name in names], now)
 
     def _send(self, op: str, members: Sequence[Subscription], now: Instant) -> None:
-        self._requests_made += 1
-        names = tuple(topic.name for topic in members)
-        deadline_ns = now.mono_ns + _ns(self._options.ack_timeout_s)
-        request = Request(f"{self.connection}-{self._requests_made}", op, names, deadline_ns)
-        self._requests[request.id] = request
+        request = self._requests.make(op, [topic.name for topic in members], now.mono_ns)
         for topic in members:
             topic.enter(TopicState.SUBSCRIBING if op == "subscribe" else TopicState.UNSUBSCRIBING)
-        self._request_noted(op, names, now)
-        self._sends.append(orjson.dumps({"req_id": request.id, "op": op, "args": names}))
+            topic.requested_ns = now.wall_ns
+        self._verdicts.requested(op, request.topics, now)
+        self._sends.append(request.encoded())
 
     def _close(self, request: Request) -> list[Subscription]:
-        del self._requests[request.id]
+        self._requests.close(request)
         return [self._topics[name] for name in request.topics]
 
     def _due(self, state: TopicState, now: Instant) -> list[Subscription]:
         return [topic for topic in self._topics.values() if topic.is_due(state, now.mono_ns)]
 
+    def _wanted(self) -> dict[str, Subscription]:
+        return {name: topic for name, topic in self._topics.items() if not topic.is_removed}
+
+    def _without_data(self) -> list[Subscription]:
+        return [topic for topic in self._wanted().values() if not topic.is_in_step]
+
     def _is_idle(self) -> bool:
         return not self.is_connected or self.reconnect_cause is not None
-
-    # decisions
-
-    def _request_noted(self, op: str, names: Sequence[str], now: Instant) -> None:
-        if names:
-            self._decide(RecordKind.REQUESTED, now, op=op, topics=list(names))
-
-    def _lose(self, kind: RecordKind, members: Sequence[Subscription], now: Instant, **payload: Any) -> None:
-        """Decide that topics are without data, each since its own moment."""
-        by_start = sorted(members, key=lambda topic: topic.without_since_ns)
-        for start_ns, group in groupby(by_start, key=lambda topic: topic.without_since_ns):
-            names = [topic.name for topic in group]
-            self._decide(kind, now, topics=names, start_ns=start_ns, **payload)
-
-    def _decide(self, kind: RecordKind, now: Instant, **payload: Any) -> None:
-        # With its category, because a reader must know the dispatcher even before anything was connected.
-        payload = {"connection": self.connection, "category": self.category, "leg": self.leg, **payload}
-        self._decisions.append(Decision(kind, payload, now.wall_ns, now.mono_ns))
 
 
 def _ns(seconds: float) -> int:

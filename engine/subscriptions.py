@@ -1,9 +1,11 @@
-"""What a session remembers of each topic and of each request under way."""
+"""What a session remembers of each topic, and what of it a user sees."""
 
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Request", "Subscription", "TopicState"]
+from engine.bybit.topics import Topic
+
+__all__ = ["Subscription", "SubscriptionStatus", "TopicState"]
 
 
 class TopicState(Enum):
@@ -18,16 +20,41 @@ class TopicState(Enum):
     PARKED = "parked"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionStatus:
+    """Where one topic stands on one leg. Times are ns of the wall clock, 0: not yet.
+
+    ``is_in_step``: its data can be used. ``reason`` is the venue's, of the last rejection. Of a topic on
+    several legs ``last_data_ns`` is the last data that any of them brought.
+    """
+
+    category: str
+    topic: str
+    leg: int
+    connection: int
+    state: TopicState
+    is_in_step: bool
+    requested_ns: int
+    confirmed_ns: int
+    rejected_ns: int
+    reason: str
+    first_data_ns: int
+    last_data_ns: int
+
+
 @dataclass(slots=True)
 class Subscription:
     """One wanted topic.
 
-    ``due_ns`` is when its state has something to do (subscribe, give up waiting, unsubscribe, try again);
-    None: nothing. ``without_since_ns`` is the wall time since when there is no data that can be trusted.
+    ``needs_snapshot``: the venue sends one after each subscription. ``has_sync``: it is of use only once the
+    dispatcher says so. ``due_ns`` is when its state has something to do (subscribe, give up waiting,
+    unsubscribe, try again); None: nothing. ``without_since_ns`` is the wall time since when there is no data
+    that can be trusted.
     """
 
     name: str
     needs_snapshot: bool
+    has_sync: bool
     without_since_ns: int
     state: TopicState = TopicState.WANTED
     due_ns: int | None = 0
@@ -35,9 +62,29 @@ class Subscription:
     synced_at_ns: int = 0
     is_removed: bool = False
     resyncs: int = 0
-    snapshot_failures: int = 0
+    failures: int = 0
+    failed_at_ns: int = 0
     ack_failures: int = 0
     rejections: int = 0
+    requested_ns: int = 0
+    confirmed_ns: int = 0
+    rejected_ns: int = 0
+    reason: str = ""
+    first_data_ns: int = 0
+
+    @classmethod
+    def of(cls, topic: Topic, wall_ns: int) -> "Subscription":
+        """Return one that is wanted from now on."""
+        is_full = (topic.kind, topic.parameter) == ("orderbook", "full")
+        needs_snapshot = topic.starts_with_snapshot and not is_full
+        return cls(str(topic), needs_snapshot, needs_snapshot or is_full, wall_ns)
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether its data can be used; data before an acknowledgement is as good as one."""
+        if self.is_removed:
+            return False
+        return self.is_synced if self.has_sync else self.state is TopicState.CONFIRMED
 
     def enter(self, state: TopicState, due_ns: int | None = None) -> None:
         """Go to a state, with the moment at which it has something to do."""
@@ -52,13 +99,3 @@ class Subscription:
     def is_due(self, state: TopicState, now_ns: int) -> bool:
         """Whether it is in that state and has something to do."""
         return self.state is state and self.due_ns is not None and self.due_ns <= now_ns
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A subscribe or unsubscribe that waits for its answer."""
-
-    id: str
-    op: str
-    topics: tuple[str, ...]
-    deadline_ns: int

@@ -1,17 +1,18 @@
 """The venue's limits on connections and requests, and the splits that keep them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 __all__ = [
     "ARGS_BYTES_PER_CONNECTION_MAX",
     "ARGS_BYTES_PER_REQUEST_MAX",
+    "ARGS_PER_CONNECTION_MAX",
     "ARGS_PER_REQUEST_MAX",
+    "CONNECTIONS_PER_CATEGORY_MAX",
     "NEW_CONNECTIONS_MAX",
     "NEW_CONNECTIONS_WINDOW_S",
     "argument_bytes",
     "requests",
-    "split",
 ]
 
 # Spot refuses an eleventh argument ("args size >10"). The others document no count; very large requests made
@@ -27,6 +28,9 @@ ARGS_PER_CONNECTION_MAX: Final = {"option": 2_000}
 NEW_CONNECTIONS_MAX: Final = 500
 NEW_CONNECTIONS_WINDOW_S: Final = 300
 
+# Open at the same time, from one address; each category has its own count.
+CONNECTIONS_PER_CATEGORY_MAX: Final = 1_000
+
 
 def argument_bytes(topic: str) -> int:
     """Return what a topic takes of the argument array: itself, two quotes and a comma."""
@@ -35,26 +39,15 @@ def argument_bytes(topic: str) -> int:
 
 def requests(category: str, topics: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Cut topics into requests of at most as many arguments and bytes as the venue takes at once."""
-    yield from _packed(
-        ((topic,) for topic in topics), ARGS_PER_REQUEST_MAX[category], ARGS_BYTES_PER_REQUEST_MAX
-    )
-
-
-def split(category: str, groups: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Spread topics over as few connections as the limits allow; a group (of one symbol) stays together."""
-    count_max = ARGS_PER_CONNECTION_MAX.get(category, ARGS_BYTES_PER_CONNECTION_MAX)
-    return list(_packed(groups, count_max, ARGS_BYTES_PER_CONNECTION_MAX))
-
-
-def _packed(groups: Iterable[Sequence[str]], count_max: int, bytes_max: int) -> Iterator[tuple[str, ...]]:
     packed: list[str] = []
     size = 0
-    for group in groups:
-        group_size = sum(map(argument_bytes, group))
-        if packed and (len(packed) + len(group) > count_max or size + group_size > bytes_max):
+    for topic in topics:
+        topic_bytes = argument_bytes(topic)
+        is_full = len(packed) == ARGS_PER_REQUEST_MAX[category]
+        if packed and (is_full or size + topic_bytes > ARGS_BYTES_PER_REQUEST_MAX):
             yield tuple(packed)
             packed, size = [], 0
-        packed += group
-        size += group_size
+        packed.append(topic)
+        size += topic_bytes
     if packed:
         yield tuple(packed)

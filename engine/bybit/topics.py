@@ -23,6 +23,7 @@ __all__ = [
     "depths",
     "parse",
     "symbol_topics",
+    "with_companion",
 ]
 
 CATEGORIES: Final = ("spot", "linear", "inverse", "option", "spread")
@@ -90,6 +91,13 @@ def depths(category: str) -> tuple[int, ...]:
     return tuple(int(depth) for depth in KINDS["orderbook"][category])
 
 
+def with_companion(category: str, book: int | str | Iterable[int | str] | None) -> tuple[int | str, ...]:
+    """Return the depths of ``book`` and 1, by which deeper ones are judged, where the category has it."""
+    given = tuple(int(depth) if depth.isdecimal() else depth for depth in map(str, _as_tuple(book)))
+    has_companion = given and 1 in depths(category)
+    return tuple(dict.fromkeys((*given, 1))) if has_companion else given
+
+
 def build(category: str, kind: str, key: str, parameter: object = "") -> str:
     """Return a topic that exists in the category. Raises TopicError naming the nearest that does."""
     check_category(category)
@@ -131,7 +139,7 @@ def symbol_topics(
     category: str,
     symbols: Iterable[str],
     *,
-    book: int | Iterable[int] | None = 50,
+    book: int | str | Iterable[int | str] | None = 50,
     trades: bool = False,
     ticker: bool = False,
     kline: str | int | Iterable[str | int] = (),

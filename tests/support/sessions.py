@@ -31,6 +31,10 @@ class Bench:
         self.session.disconnected(self.clock.now(), cause)
         self.tick()
 
+    def fail(self, cause: str = "refused") -> None:
+        self.session.connect_failed(self.clock.now(), cause)
+        self.tick()
+
     def tick(self) -> None:
         self.session.tick(self.clock.now())
         self.decisions += [(decision.kind, decision.payload) for decision in self.session.take_decisions()]
@@ -78,6 +82,10 @@ class Bench:
 
     def state(self, topic: str) -> str:
         return self.session.states()[topic].value
+
+    def noted(self) -> list[str]:
+        """Return the events told of, with their details."""
+        return [f"{noted['kind']}: {noted['detail']}" for noted in self.decided(RecordKind.NOTED)]
 
     def take(self) -> list[dict[str, Any]]:
         """Return the requests made since the last call."""

@@ -447,14 +447,23 @@ def test_reconnecting_subscribes_everything_again() -> None:
     assert len(bench.decided(RecordKind.CONNECTED)) == 2
 
 
-def test_failed_attempts_in_a_row_are_one_disconnection() -> None:
+def test_failed_attempts_in_a_row_are_told_once() -> None:
     bench = Bench("linear", BOOK)
     for _ in range(5):
-        bench.disconnect("refused")
-    assert [decision["cause"] for decision in bench.decided(RecordKind.DISCONNECTED)] == ["refused"]
+        bench.fail("refused")
+    assert bench.noted() == ["connect_failed: refused"]
+    assert bench.decided(RecordKind.DISCONNECTED) == []
     bench.connect()
     bench.disconnect()
-    assert len(bench.decided(RecordKind.DISCONNECTED)) == 2
+    for _ in range(5):
+        bench.fail("timeout")
+    bench.connect()
+    assert len(bench.decided(RecordKind.DISCONNECTED)) == 1
+    assert bench.noted() == [
+        "connect_failed: refused",
+        "connect_failed: timeout",
+        "reconnected: after 0.000 s",
+    ]
 
 
 def test_answers_of_an_old_connection_mean_nothing_on_the_new_one() -> None:

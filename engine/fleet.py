@@ -1,0 +1,216 @@
+"""The connections of one category: opened, exchanged and closed as topics come and go."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Final
+
+from engine.bybit import limits, rules
+from engine.connection import Connection
+from engine.connector import Connector
+from engine.errors import UsageError
+from engine.placement import Placement, Shard
+from engine.subscriptions import SubscriptionStatus
+from ext.dispatch import Dispatcher
+from ext.listener import Control, Listener
+
+__all__ = ["FetchFull", "Fleet"]
+
+FULL_BOOK: Final = "orderbook.full."
+
+# Asks for a REST answer to begin a full book with: category, topic, leg.
+FetchFull = Callable[[str, str, int], object]
+
+
+class Fleet(Control):
+    """Keeps the topics of a category on connections. ``urls`` are those of the first and the second leg of a
+    topic; each leg has its own placement, so that the two are never on the same connection.
+
+    Before `start` topics are only collected: placed together they spread better than one by one.
+    """
+
+    def __init__(self, category: str, listener: Listener, connector: Connector, urls: Sequence[str]) -> None:
+        self.category = category
+        self.dispatcher = Dispatcher(category, listener, control=self, rules=rules.CONTINUITY[category])
+        self.fetch_full: FetchFull | None = None
+        self.on_failure: Callable[[BaseException], object] = lambda error: None
+        self._connector = connector
+        self._urls = urls
+        self._lanes = tuple(Placement(category) for _ in urls)
+        self._waiting: list[tuple[int, tuple[str, ...], bool]] = []
+        self._is_running = False
+        self._by_leg: dict[int, Connection] = {}
+        self._carriers: dict[Shard, list[Connection]] = {}
+        self._tasks: dict[Connection, asyncio.Task[None]] = {}
+        self._changed: asyncio.Future[None] | None = None
+        self._ended: Counter[str] = Counter()
+
+    # what is wanted
+
+    def want(self, groups: Iterable[Sequence[str]], *, legs: int = 1, hot: bool = False) -> None:
+        """Want groups of topics on so many legs; those that are there already stay as they are."""
+        if not 1 <= legs <= len(self._lanes):
+            raise UsageError(f"legs was {legs}", f"a topic has 1 to {len(self._lanes)} legs")
+        for group in groups:
+            self._waiting += [(lane, tuple(group), hot) for lane in range(legs)]
+        if self._is_running:
+            self._place()
+
+    def discard(self, topics: Iterable[str]) -> list[str]:
+        """Want these topics no more, on no leg; return those that were wanted."""
+        wanted = set(self.topics())
+        known = [name for name in dict.fromkeys(topics) if name in wanted]
+        names = set(known)
+        self._waiting = [
+            (lane, tuple(topic for topic in group if topic not in names), hot)
+            for lane, group, hot in self._waiting
+        ]
+        for lane in self._lanes:
+            for shard, removed in lane.remove(known).items():
+                carriers = self._carriers[shard]
+                if shard.topics:
+                    for connection in carriers:
+                        connection.discard(removed)
+                else:
+                    del self._carriers[shard]
+                    for connection in carriers:
+                        self.close(connection)
+        return known
+
+    def topics(self) -> list[str]:
+        """Return all topics that are wanted, each once."""
+        placed = [topic for lane in self._lanes for topic in lane.topics]
+        return list(dict.fromkeys(placed + [topic for _, group, _ in self._waiting for topic in group]))
+
+    def start(self) -> None:
+        """Open connections for all that is wanted, and from now on at once for what comes."""
+        self._is_running = True
+        self._place()
+
+    async def stop(self) -> None:
+        """Close all connections and return when that is done. Raises what one of them ended by."""
+        self._is_running = False
+        for task in self._tasks.values():
+            task.cancel()
+        ends = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    # connections
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All connections that are not on their way out."""
+        return [connection for carriers in self._carriers.values() for connection in carriers]
+
+    @property
+    def shards(self) -> list[Shard]:
+        """The shares of the topics, one for each connection that is to stay."""
+        return list(self._carriers)
+
+    def carriers(self, shard: Shard) -> list[Connection]:
+        """Return the connections of a shard: one, and where it is being exchanged its successor; none of a
+        shard that is gone.
+        """
+        return self._carriers.get(shard, [])
+
+    def add_carrier(self, shard: Shard) -> Connection:
+        """Open one more connection for all topics of a shard."""
+        lane = next(number for number, lane in enumerate(self._lanes) if shard in lane.shards)
+        connection = self._open(self._urls[lane])
+        connection.want(list(shard.topics))
+        self._carriers.setdefault(shard, []).append(connection)
+        return connection
+
+    def drop_carrier(self, shard: Shard, connection: Connection) -> None:
+        """Take a shard's topics off one of its connections, which is closed."""
+        carriers = self._carriers.get(shard, [])
+        if connection in carriers:
+            carriers.remove(connection)
+            self.close(connection)
+
+    def close(self, connection: Connection) -> None:
+        """End a connection for good; its leg is free once it is closed."""
+        connection.leave()
+        self._tasks[connection].cancel()
+
+    async def changed(self) -> None:
+        """Return after anything may have changed about any connection."""
+        if self._changed is None:
+            self._changed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._changed)
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Everything counted since the start, connections that have ended included."""
+        total = Counter(self._ended)
+        for connection in self._tasks:
+            total.update(connection.counters)
+        total.update(self.dispatcher.counters)
+        return total
+
+    def statuses(self) -> Iterator[SubscriptionStatus]:
+        """Tell of each topic on each leg where it stands."""
+        for connection in self.connections:
+            for status in connection.session.statuses():
+                yield replace(status, last_data_ns=self.dispatcher.last_recv_ns(status.topic))
+
+    # what the dispatcher tells
+
+    def on_message(self, message: object, leg: int, recv_ns: int) -> None:
+        if leg in self._by_leg:
+            self._by_leg[leg].on_message(message)
+
+    def on_desync(self, topic: str, leg: int, recv_ns: int) -> None:
+        if leg not in self._by_leg:
+            return
+        self._by_leg[leg].on_desync(topic)
+        if topic.startswith(FULL_BOOK) and self.fetch_full is not None:
+            self.fetch_full(self.category, topic, leg)
+
+    def on_sync(self, topic: str, leg: int, recv_ns: int) -> None:
+        if leg in self._by_leg:
+            self._by_leg[leg].on_sync(topic)
+
+    # inside
+
+    def _place(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for number, lane in enumerate(self._lanes):
+            for hot in (True, False):
+                groups = [group for at, group, is_hot in waiting if (at, is_hot) == (number, hot)]
+                for shard, topics in lane.place(groups, hot=hot).items():
+                    if shard in self._carriers:
+                        for connection in self._carriers[shard]:
+                            connection.want(topics)
+                    else:
+                        self.add_carrier(shard)
+
+    def _open(self, url: str) -> Connection:
+        if len(self._by_leg) >= limits.CONNECTIONS_PER_CATEGORY_MAX:
+            problem = f"{self.category} has {len(self._by_leg)} connections, all that the venue allows"
+            raise UsageError(problem, "want fewer topics, or spread the symbols over several machines")
+        leg = next(leg for leg in count() if leg not in self._by_leg)
+        connection = self._connector.make(self.category, leg, url, self.dispatcher, self._note_change)
+        self._by_leg[leg] = connection
+        task = asyncio.get_running_loop().create_task(connection.run())
+        self._tasks[connection] = task
+        task.add_done_callback(lambda task: self._note_end(connection, task))
+        return connection
+
+    def _note_end(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        del self._by_leg[connection.session.leg]
+        del self._tasks[connection]
+        self._ended.update(connection.counters)
+        self._connector.give_back(connection)
+        self._note_change()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.on_failure(error)
+
+    def _note_change(self) -> None:
+        if self._changed is not None:
+            changed, self._changed = self._changed, None
+            changed.set_result(None)
