@@ -22,7 +22,7 @@ AGAIN_S_MAX = 30.0
 class _Wanted:
     leg: int
     due_ns: int
-    asked: int = 0
+    attempts: int = 0
     is_asking: bool = False
 
 
@@ -47,23 +47,25 @@ class FullBooks:
         """The topics that wait."""
         return list(self._wanted)
 
-    def take_due(self, now_ns: int) -> list[tuple[str, int]]:
-        """Return topics, with their legs, to be asked for now; each is to be followed by `answered`."""
-        due = []
-        for topic, wanted in self._wanted.items():
-            if not wanted.is_asking and wanted.due_ns <= now_ns:
-                wanted.is_asking = True
-                self.asks += 1
-                due.append((topic, wanted.leg))
-        return due
+    def take_due(self, now_ns: int, count: int) -> list[tuple[str, int]]:
+        """Return up to ``count`` topics, with legs, to ask for now; each is to be followed by `asked`."""
+        due = [
+            (topic, wanted)
+            for topic, wanted in self._wanted.items()
+            if not wanted.is_asking and wanted.due_ns <= now_ns
+        ][:count]
+        for _, wanted in due:
+            wanted.is_asking = True
+            self.asks += 1
+        return [(topic, wanted.leg) for topic, wanted in due]
 
-    def answered(self, topic: str, now_ns: int) -> None:
+    def asked(self, topic: str, now_ns: int) -> None:
         """An answer was used, or none came: unless `synced` follows, ask again later."""
         wanted = self._wanted.get(topic)
         if wanted is not None:
             wanted.is_asking = False
-            wanted.due_ns = now_ns + _ns(doubled_s(AGAIN_S, wanted.asked, AGAIN_S_MAX))
-            wanted.asked += 1
+            wanted.due_ns = now_ns + _ns(doubled_s(AGAIN_S, wanted.attempts, AGAIN_S_MAX))
+            wanted.attempts += 1
 
 
 def _ns(seconds: float) -> int:

@@ -53,9 +53,10 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A topic is dead; ``detail`` is the proof."""
+    """A topic is dead, silent for so long; ``detail`` is the proof."""
 
     topic: str
+    silent_ns: int
     detail: str
 
 
@@ -175,9 +176,8 @@ class Liveness:
                 watched.proven_ns = now_ns
             silent_ns = now_ns - watched.heard_ns
             if silent_ns >= _ns(rule.after_s) and now_ns - watched.proven_ns >= _ns(rule.held_s):
-                verdicts.append(
-                    Verdict(watched.name, f"silent for {silent_ns / NS_PER_S:.1f} s: {rule.what}")
-                )
+                detail = f"silent for {silent_ns / NS_PER_S:.1f} s: {rule.what}"
+                verdicts.append(Verdict(watched.name, silent_ns, detail))
                 watched.restart(now_ns)
         self.verdicts += len(verdicts)
         return verdicts
