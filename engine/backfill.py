@@ -1,8 +1,8 @@
 """What to ask for after a gap of trades or candles, and when. Sans-I/O.
 
 The dispatcher knows the holes that gaps left, and an answer goes to it: it delivers what lies in the hole
-and was not seen. Trades reach back seconds to minutes at most, so nothing is gained by asking late: a hole has
-a few attempts, then it stays as it is.
+and was not seen. Trades reach back seconds to minutes at most, so nothing is gained by asking late: a hole
+has a few attempts, then it stays as it is.
 """
 
 from collections.abc import Iterable
