@@ -106,6 +106,19 @@ class Market(_Model):
             },
         )
 
+    def without(self, symbols: Collection[str]) -> "Market | None":
+        """Return the market less these symbols; None where it selects nothing else."""
+        rule = self.rule
+        left = tuple(symbol for symbol in self.symbols if symbol not in symbols)
+        if not (rule.patterns or left):
+            return None
+        exclude = self.exclude
+        if rule.patterns:
+            exclude += tuple(symbol for symbol in symbols if symbol not in exclude)
+        hot = tuple(symbol for symbol in self.hot if symbol not in symbols)
+        depths = {name: depths for name, depths in self.depths.items() if name not in symbols}
+        return self.model_copy(update={"symbols": left, "exclude": exclude, "hot": hot, "depths": depths})
+
     def topics(self) -> list[str]:
         """Return the topics of the symbols that are named, each once."""
         rule = self.rule

@@ -10,6 +10,7 @@ __all__ = ["RefreshSchedule"]
 RETRY_S: Final = 10.0  # after a reading that failed; doubles with each
 RETRY_S_MAX: Final = 600.0
 SETTLE_S: Final = 2.0  # a restart of the venue is many restarts at once, and its lists follow
+LATE_S: Final = 300.0  # the venue's list may follow a date so late
 SPACING_S: Final = 30.0  # between two readings of a category for other reasons than its time
 
 
@@ -46,8 +47,8 @@ class RefreshSchedule:
         """Note a reading; ``dates_s`` are known moments of change, launches for one."""
         self._retries[category].reset()
         self._read_s[category] = now_s
-        ahead = (date_s + SETTLE_S for date_s in dates_s if date_s + SETTLE_S > now_s)
-        self._due_s[category] = min(now_s + self._every_s, *ahead, now_s + self._every_s)
+        ahead = [max(date_s + SETTLE_S, now_s + SPACING_S) for date_s in dates_s if date_s + LATE_S > now_s]
+        self._due_s[category] = min([now_s + self._every_s, *ahead])
 
     def failed(self, category: str, now_s: float) -> None:
         """Note that a reading failed: it is tried again, less and less often."""

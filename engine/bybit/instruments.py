@@ -85,6 +85,14 @@ class Instrument:
         """Whether it exists as far as the venue says: every status but Closed, unknown ones included."""
         return self.status != CLOSED
 
+    def dates_ms(self) -> list[int]:
+        """Return the moments at which its status or phase is announced to change, ms since 1970."""
+        info = self.raw.get("preListingInfo")
+        phases = info.get("phases") if isinstance(info, Mapping) else None
+        starts = [one.get("startTime") for one in phases or () if isinstance(one, Mapping)]
+        dates = [self.launch_ms, self.delivery_ms, *map(_time_ms, starts)]
+        return [date_ms for date_ms in dates if date_ms]
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

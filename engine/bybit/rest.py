@@ -177,6 +177,10 @@ class RestClient:
         query = {"category": category, "symbol": symbol, "baseCoin": base_coin}
         return await self.get("/v5/market/tickers", query)
 
+    async def ticker_list(self, category: str, *, base_coin: str = "") -> list[Mapping[str, Any]]:
+        """Return the tickers of all symbols, for options of one base coin."""
+        return _list(await self.tickers(category, base_coin=base_coin))
+
     async def kline(
         self,
         category: str,
