@@ -21,7 +21,9 @@ __all__ = [
     "Rule",
     "check_listed",
     "difference",
+    "has_data",
     "is_pattern",
+    "matches",
     "select",
     "topic_groups",
 ]
@@ -114,6 +116,13 @@ def has_data(instrument: Instrument) -> bool:
     return instrument.is_listed and not is_waiting
 
 
+def matches(rule: Rule, one: Instrument) -> bool:
+    """Whether an instrument passes the patterns, exclusions and coins of a rule, whatever its status."""
+    coins = ((rule.base, one.base_coin), (rule.quote, one.quote_coin), (rule.settle, one.settle_coin))
+    is_taken = _matches(one.symbol, rule.patterns) and not _matches(one.symbol, rule.exclude)
+    return is_taken and all(not wanted or coin in wanted for wanted, coin in coins)
+
+
 def select(
     rule: Rule,
     instruments: Mapping[str, Instrument],
@@ -129,10 +138,7 @@ def select(
     others = sorted(
         symbol
         for symbol, one in instruments.items()
-        if symbol not in rule.names
-        and _matches(symbol, rule.patterns)
-        and not _matches(symbol, rule.exclude)
-        and _passes(rule, one)
+        if symbol not in rule.names and matches(rule, one) and _has_status(rule, one)
     )
     if rule.top:
         ranks = turnover or {}
@@ -212,23 +218,12 @@ def _matches(symbol: str, patterns: Iterable[str]) -> bool:
     )
 
 
-def _passes(rule: Rule, one: Instrument) -> bool:
-    has_status = one.status in rule.status if rule.status else has_data(one)
-    return has_status and all(
-        not wanted or coin in wanted
-        for wanted, coin in (
-            (rule.base, one.base_coin),
-            (rule.quote, one.quote_coin),
-            (rule.settle, one.settle_coin),
-        )
-    )
+def _has_status(rule: Rule, one: Instrument) -> bool:
+    return one.status in rule.status if rule.status else has_data(one)
 
 
 def _is_candidate(rule: Rule, one: Instrument) -> bool:
-    if one.symbol in rule.names:
-        return True
-    is_taken = _matches(one.symbol, rule.patterns) and not _matches(one.symbol, rule.exclude)
-    return is_taken and _passes(rule, one)
+    return one.symbol in rule.names or (matches(rule, one) and _has_status(rule, one))
 
 
 def _books(rule: Rule, symbol: str) -> tuple[int | str, ...]:

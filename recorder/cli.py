@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from engine.errors import TapeheadError
-from recorder.commands import add, chaos, demo, gaps, record, remove, simulate, sql, verify, version
+from recorder.commands import add, chaos, demo, gaps, record, remove, simulate, sql, symbols, verify, version
 from recorder.errors import ExitCode, exit_code, from_os_error
 from recorder.output import Output
 
@@ -36,6 +36,7 @@ app.command("remove")(remove.remove)
 app.command("simulate", context_settings=simulate.CONTEXT)(simulate.simulate)
 app.command("sql")(sql.sql)
 app.command("verify")(verify.verify)
+app.command("symbols")(symbols.symbols)
 app.command("gaps")(gaps.gaps)
 app.command("chaos")(chaos.chaos)
 app.command("version")(version.version)

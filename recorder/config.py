@@ -35,8 +35,13 @@ def _text_of_number(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _number_of_text(value: object) -> object:
+    is_number = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 9
+    return int(value) if isinstance(value, str) and is_number else value
+
+
 Interval = Annotated[str, BeforeValidator(_text_of_number)]
-Depths = tuple[int | str, ...]
+Depths = tuple[Annotated[int | str, BeforeValidator(_number_of_text)], ...]
 
 
 class _Model(BaseModel):

@@ -30,11 +30,8 @@ Record = Callable[[dict[str, Any]], object]
 Groups = list[tuple[str, ...]]
 
 
-class Venue(instruments.Source, Protocol):
+class Venue(instruments.Source, turnover.TickerSource, Protocol):
     """Whom to ask: `engine.bybit.rest.RestClient`."""
-
-    async def ticker_list(self, category: str, *, base_coin: str = "") -> list[Mapping[str, Any]]:
-        """Return the REST tickers of all symbols."""
 
 
 class Target(Protocol):
@@ -201,17 +198,11 @@ class Markets:
         reading = await instruments.read(self._venue, category, coins=coins)
         listed = _Listed(reading)
         if any(entry.market.top for entry in entries):
-            tickers = await self._tickers(category, reading)
+            tickers = await turnover.read_tickers(self._venue, reading)
             listed.turnover = turnover.turnovers(category, tickers, reading.instruments)
         self._schedule.succeeded(category, self._now_s(), self._dates_s(reading))
         self.counters["instrument_readings"] += 1
         return listed
-
-    async def _tickers(self, category: str, reading: Reading) -> list[Mapping[str, Any]]:
-        if category != "option":
-            return await self._venue.ticker_list(category)
-        coins = sorted({one.base_coin for one in reading.instruments.values()})
-        return [row for coin in coins for row in await self._venue.ticker_list(category, base_coin=coin)]
 
     def _dates_s(self, reading: Reading) -> Iterator[float]:
         """Yield when instruments launch, are delivered or change their phase, on the monotonic clock."""

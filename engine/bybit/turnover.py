@@ -2,15 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from engine.bybit.instruments import Instrument, number
+from engine.bybit.instruments import Instrument, Reading, number
 from engine.errors import ConfigError
 
-__all__ = ["RANKED", "turnovers"]
+__all__ = ["RANKED", "TickerSource", "read_tickers", "turnovers"]
 
 RANKED: Final = ("spot", "linear", "inverse", "option")  # a spread's ticker comes one symbol at a time
 DOLLAR: Final = "USDT"
+
+
+class TickerSource(Protocol):
+    """Whoever can ask the venue: `engine.bybit.rest.RestClient`."""
+
+    async def ticker_list(self, category: str, *, base_coin: str = "") -> list[Mapping[str, Any]]:
+        """Return the tickers of all symbols, for options of one base coin."""
 
 
 def turnovers(
@@ -33,6 +40,14 @@ def turnovers(
         }
         found = {symbol: found[symbol] * rates[one.quote_coin] for symbol, one in instruments.items()}
     return found
+
+
+async def read_tickers(source: TickerSource, reading: Reading) -> list[Mapping[str, Any]]:
+    """Return the tickers of all symbols of a category; options have them by base coin. Raises PeerError."""
+    if reading.category != "option":
+        return await source.ticker_list(reading.category)
+    coins = sorted({one.base_coin for one in reading.instruments.values()})
+    return [row for coin in coins for row in await source.ticker_list("option", base_coin=coin)]
 
 
 def _dollars(coin: str, rows: Mapping[str, Mapping[str, Any]]) -> Decimal:

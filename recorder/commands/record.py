@@ -24,13 +24,37 @@ PLAIN_INTERVAL_S: Final = 10.0
 
 def record(
     symbols: Annotated[
-        list[str] | None, typer.Argument(help="Symbols as the venue names them: BTCUSDT.")
+        list[str] | None,
+        typer.Argument(help="Symbols as the venue names them, and patterns: BTCUSDT 'ETH*'."),
     ] = None,
     category: Annotated[
         str | None, typer.Option(help="spot, linear, inverse, option or spread. [default: linear]")
     ] = None,
+    base: Annotated[list[str] | None, typer.Option(help="All of a base coin; may be repeated.")] = None,
+    quote: Annotated[list[str] | None, typer.Option(help="All of a quote coin; may be repeated.")] = None,
+    settle: Annotated[list[str] | None, typer.Option(help="All of a settle coin; may be repeated.")] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Of what matches so many, by turnover; named symbols besides.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="A symbol or pattern to leave out; may be repeated.")
+    ] = None,
+    auto_listings: Annotated[
+        bool | None,
+        typer.Option(
+            "--auto-listings/--no-auto-listings",
+            help="What is listed later and matches. [default: auto-listings]",
+        ),
+    ] = None,
     book: Annotated[
-        list[int] | None, typer.Option(help="A depth of order book; may be repeated. [default: 50]")
+        list[str] | None, typer.Option(help="A depth of order book; may be repeated. [default: 50]")
+    ] = None,
+    companion: Annotated[
+        bool | None,
+        typer.Option(
+            "--companion/--no-companion",
+            help="Depth 1 beside deeper books: tells a dead book from a quiet one. [default: companion]",
+        ),
     ] = None,
     trades: Annotated[
         bool | None, typer.Option("--trades/--no-trades", help="Public trades. [default: trades]")
@@ -41,6 +65,12 @@ def record(
     kline: Annotated[list[str] | None, typer.Option(help="An interval of candles; may be repeated.")] = None,
     liquidations: Annotated[
         bool | None, typer.Option("--liquidations/--no-liquidations", help="All liquidations.")
+    ] = None,
+    legs: Annotated[
+        int | None, typer.Option(help="Connections that carry each topic: 1 or 2. [default: 1]")
+    ] = None,
+    hot: Annotated[
+        list[str] | None, typer.Option(help="A symbol with a connection of its own; may be repeated.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The folder of the recording. [default: data]")] = None,
     environment: Annotated[
@@ -53,6 +83,9 @@ def record(
     rest_url: Annotated[
         str | None, typer.Option(help="Base of the REST interface, in place of the environment's.")
     ] = None,
+    shards: Annotated[
+        int | None, typer.Option(help="Capture processes that share the symbols. [default: 1]")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file in place of the options above.")] = None,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="Stop by itself so long after the venue was reached.")
@@ -63,20 +96,30 @@ def record(
     market = _given(
         symbols=symbols,
         category=category,
+        base=base,
+        quote=quote,
+        settle=settle,
+        top=top,
+        exclude=exclude,
+        auto_listings=auto_listings,
         book=book,
+        companion=companion,
         trades=trades,
         tickers=tickers,
         kline=kline,
         liquidations=liquidations,
+        legs=legs,
+        hot=hot,
     )
-    general = _given(data=data, environment=environment, region=region, url=url, rest_url=rest_url)
+    general = _given(
+        data=data, environment=environment, region=region, url=url, rest_url=rest_url, shards=shards
+    )
     if config is not None and market:
         name, value = next(iter(market.items()))
         raise ConfigError(name, value, "with --config the file says what to record", "put it into the file")
-    if config is None and not symbols:
-        raise ConfigError(
-            "SYMBOLS", [], "at least one is needed", "add one, such as BTCUSDT, or give --config FILE"
-        )
+    if config is None and not (symbols or base or quote or settle or top):
+        remedy = "add one, such as BTCUSDT, or give --top N, --quote COIN or --config FILE"
+        raise ConfigError("SYMBOLS", [], "nothing is selected", remedy)
     settings = checked(market=[market], **general) if config is None else load(config, **general)
     output = Output(as_json=as_json)
     output.result(asyncio.run(_record(settings, seconds, output)))
