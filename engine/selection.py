@@ -22,6 +22,7 @@ __all__ = [
     "check_listed",
     "difference",
     "has_data",
+    "is_one_of",
     "is_pattern",
     "matches",
     "select",
@@ -78,7 +79,7 @@ class Rule:
         if not (self.names or self.patterns):
             raise ConfigError("symbols", [], "nothing is selected", 'name symbols, or ["*"] for all')
         for symbol in self.names:
-            if _matches(symbol, self.exclude):
+            if is_one_of(symbol, self.exclude):
                 raise ConfigError("exclude", list(self.exclude), f"symbols names {symbol}", "decide on one")
 
     @property
@@ -110,6 +111,14 @@ def is_pattern(symbol: str) -> bool:
     return any(character in symbol for character in "*?[")
 
 
+def is_one_of(symbol: str, patterns: Iterable[str]) -> bool:
+    """Whether a symbol is among names and patterns."""
+    return any(
+        fnmatch.fnmatchcase(symbol, pattern) if is_pattern(pattern) else symbol == pattern
+        for pattern in patterns
+    )
+
+
 def has_data(instrument: Instrument) -> bool:
     """Whether the venue sends anything: a pre-listing has none before its continuous trading."""
     is_waiting = instrument.status == "PreLaunch" and instrument.phase != "ContinuousTrading"
@@ -119,7 +128,7 @@ def has_data(instrument: Instrument) -> bool:
 def matches(rule: Rule, one: Instrument) -> bool:
     """Whether an instrument passes the patterns, exclusions and coins of a rule, whatever its status."""
     coins = ((rule.base, one.base_coin), (rule.quote, one.quote_coin), (rule.settle, one.settle_coin))
-    is_taken = _matches(one.symbol, rule.patterns) and not _matches(one.symbol, rule.exclude)
+    is_taken = is_one_of(one.symbol, rule.patterns) and not is_one_of(one.symbol, rule.exclude)
     return is_taken and all(not wanted or coin in wanted for wanted, coin in coins)
 
 
@@ -161,7 +170,7 @@ def check_listed(rule: Rule, instruments: Mapping[str, Instrument]) -> None:
             problem = f"symbol was {symbol!r}, which {rule.category} has closed"
             raise TopicError(problem, symbol, remedy="take it out")
     for pattern in (*rule.patterns, *(name for name in rule.depths if is_pattern(name))):
-        if not any(_matches(symbol, (pattern,)) for symbol in listed):
+        if not any(is_one_of(symbol, (pattern,)) for symbol in listed):
             problem = f"{pattern!r} matches none of the {len(listed)} symbols that {rule.category} lists"
             raise TopicError(problem, pattern, remedy=_remedy(rule, pattern, listed))
     if not any(one.is_listed and _is_candidate(rule, one) for one in instruments.values()):
@@ -211,13 +220,6 @@ def _check_name(field_name: str, symbol: str) -> None:
         raise ConfigError(field_name, symbol[:64], rule, remedy)
 
 
-def _matches(symbol: str, patterns: Iterable[str]) -> bool:
-    return any(
-        fnmatch.fnmatchcase(symbol, pattern) if is_pattern(pattern) else symbol == pattern
-        for pattern in patterns
-    )
-
-
 def _has_status(rule: Rule, one: Instrument) -> bool:
     return one.status in rule.status if rule.status else has_data(one)
 
@@ -228,7 +230,7 @@ def _is_candidate(rule: Rule, one: Instrument) -> bool:
 
 def _books(rule: Rule, symbol: str) -> tuple[int | str, ...]:
     given = tuple(rule.streams.get("book", ()))
-    matching = (depths for name, depths in rule.depths.items() if _matches(symbol, (name,)))
+    matching = (depths for name, depths in rule.depths.items() if is_one_of(symbol, (name,)))
     books = rule.depths[symbol] if symbol in rule.depths else next(matching, given)
     has_companion = rule.companion and COMPANION in topics.depths(rule.category)
     return (*books, COMPANION) if books and has_companion else books

@@ -40,19 +40,14 @@ def removal(asked: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def removed(config: RecordConfig, category: str, symbols: tuple[str, ...]) -> RecordConfig:
-    """Return the configuration without these symbols. Raises UsageError for one that is not in it."""
-    recorded = {symbol for one in config.market if one.category == category for symbol in one.symbols}
+    """Return the configuration without these symbols. Raises UsageError for one that it does not select."""
+    markets = [one for one in config.market if one.category == category]
     for symbol in symbols:
-        if symbol not in recorded:
+        if not any(one.may_select(symbol) for one in markets):
             problem = f"{symbol} of {category} is not recorded"
             raise UsageError(problem, "`tapehead record` names what is, in its status")
-    left = [_without(one, symbols) if one.category == category else one for one in config.market]
+    left = [one.without(symbols) if one.category == category else one for one in config.market]
     market = tuple(one for one in left if one is not None)
     if not market:
         raise UsageError("nothing would be left to record", "end the recording instead")
     return config.model_copy(update={"market": market})
-
-
-def _without(market: Market, symbols: tuple[str, ...]) -> Market | None:
-    left = tuple(symbol for symbol in market.symbols if symbol not in symbols)
-    return market.model_copy(update={"symbols": left}) if left else None

@@ -18,7 +18,7 @@ from pydantic import (
 from engine.bybit import endpoints
 from engine.config import feed_options
 from engine.errors import ConfigError, nearest
-from engine.selection import Rule, topic_groups
+from engine.selection import Rule, is_one_of, topic_groups
 from recorder.config_problems import first_problem
 from recorder.units import seconds, size_bytes
 
@@ -110,6 +110,12 @@ class Market(_Model):
                 "liquidations": self.liquidations,
             },
         )
+
+    def may_select(self, symbol: str) -> bool:
+        """Whether ``symbol`` is named, or matches a pattern and is not excluded."""
+        rule = self.rule
+        is_taken = is_one_of(symbol, rule.patterns) and not is_one_of(symbol, rule.exclude)
+        return symbol in rule.names or is_taken
 
     def without(self, symbols: Collection[str]) -> "Market | None":
         """Return the market less these symbols; None where it selects nothing else."""

@@ -53,7 +53,8 @@ def hosts(environment: str = "mainnet", region: str = "") -> Hosts:
 
 def public_base(environment: str = "mainnet", *, region: str = "", url: str | None = None) -> str:
     """Return the URL to which ``/<category>`` is added; ``url`` replaces the environment's base."""
-    base = hosts(environment, region).websocket if url is None else url
+    known = hosts(environment, region)
+    base = known.websocket if url is None else url
     if not base:
         raise EndpointError(
             region, "has no public stream that the venue lists", "give its base as url=wss://..."
@@ -67,7 +68,8 @@ def public_base(environment: str = "mainnet", *, region: str = "", url: str | No
 
 def rest_base(environment: str = "mainnet", *, region: str = "", url: str | None = None) -> str:
     """Return the base URL of the REST interface, without a trailing slash; ``url``, if given, replaces it."""
-    base = hosts(environment, region).rest if url is None else url
+    known = hosts(environment, region)
+    base = known.rest if url is None else url
     check_url(base, secure="https", plain="http")
     return base.rstrip("/")
 

@@ -177,3 +177,15 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path.write_bytes(b'data = "\xff"')
     with pytest.raises(UsageError, match="UTF-8"):
         load(path)
+
+
+def test_a_market_without_some_symbols() -> None:
+    named = Market(symbols=("AUSDT", "BUSDT"), hot=("AUSDT",), depths={"AUSDT": (200,)})
+    assert named.without(["AUSDT"]) == Market(symbols=("BUSDT",))
+    assert named.without(["AUSDT", "BUSDT"]) is None
+    chosen = Market(symbols=("A*", "BUSDT"))
+    assert chosen.may_select("AUSDT")
+    assert not chosen.may_select("CUSDT")
+    left = chosen.without(["AUSDT", "BUSDT"])
+    assert left == Market(symbols=("A*",), exclude=("AUSDT", "BUSDT"))
+    assert not left.may_select("AUSDT")

@@ -66,6 +66,12 @@ def test_an_unknown_place_is_refused(environment: str, region: str, message: str
         endpoints.public_base(environment, region=region)
 
 
+def test_a_url_does_not_hide_an_unknown_environment() -> None:
+    for base in (endpoints.public_base, endpoints.rest_base):
+        with pytest.raises(EndpointError, match="use mainnet"):
+            base("mainet", url="wss://example.com")
+
+
 def test_rest_is_encrypted_or_to_this_machine() -> None:
     assert endpoints.rest_base("testnet") == "https://api-testnet.bybit.com"
     assert endpoints.rest_base(url="http://127.0.0.1:80/") == "http://127.0.0.1:80"
