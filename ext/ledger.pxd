@@ -28,6 +28,7 @@ cdef struct Counts:
     uint64_t dropped_unsynced
     uint64_t undesired
     uint64_t gaps
+    uint64_t restarts            # gaps whose cause is one
     uint64_t absent_deletes
     uint64_t unknown_topics
     uint64_t late                # messages (trades) that another leg had brought before

@@ -226,6 +226,7 @@ cdef class Ledger:
         hole = topic.hole()
         if hole is not None:
             hole.began(start_ns)
+        self._counts.restarts += cause == "restart"
         topic.gap = Gap(
             id=self._position,
             category=self.category,
