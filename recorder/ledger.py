@@ -15,7 +15,6 @@ def missed(start_ns: int, end_ns: int, cause: str, detail: str) -> dict[str, Any
     """
     return {
         "topics": None,
-        "leg": 0,
         "start_ns": start_ns,
         "end_ns": end_ns,
         "cause": cause,

@@ -139,7 +139,8 @@ class Playback:
         if kind == RecordKind.LOST and "end_ns" in payload:
             ledger.tell_missed(self._listener, self._wanted.topics, payload, record.position)
             return
-        if "category" not in payload:  # a loss that concerns all of them
+        if "category" not in payload:  # a loss that concerns all of them, on all legs
+            payload.pop("leg", None)
             for dispatcher in self.dispatchers.values():
                 decisions.obey(dispatcher, kind, payload, record.recv_ns, record.position)
             return

@@ -168,7 +168,6 @@ class Spool:
         reason = self.failure.strerror if self.failure else f"a segment has {self.segment_bytes} bytes"
         payload = {
             "topics": None,
-            "leg": 0,
             "start_ns": start_ns,
             "cause": "own_drop",
             "fault": "ours",

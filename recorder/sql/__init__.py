@@ -29,6 +29,7 @@ VIEWS = (
     "liquidations",
     "notices",
     "gaps",
+    "gap_days",
     "events",
     "instruments",
     "ohlcv",

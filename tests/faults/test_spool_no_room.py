@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from ext.journal import Record, RecordKind
 from recorder.segments import prepare, segment_path, segments
 from recorder.spool import Spool
 from recorder.spool_reader import SpoolReader
-from tests.support.spools import START_NS, Ticks, append_frame, said, take_pending, wait_until
+from tests.support.spools import START_NS, Ticks, append_frame, said, take_pending
 
 SEGMENT_BYTES = 64 << 10
+TIMEOUT_S = 20.0
 
 
 class Disk:
@@ -39,6 +41,32 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     monkeypatch.setattr(recorder.spool, "SYNC_INTERVAL_MS", 2)
     monkeypatch.setattr(recorder.spool, "SPACE_RETRY_MS", 4)
     return disk
+
+
+class Room(logging.Handler):
+    """Hears from the spool's own thread that there is room again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "has room again" in record.msg:
+            self._told.set()
+
+    def wait(self, spool: Spool) -> None:
+        while spool.failure is not None:
+            assert self._told.wait(TIMEOUT_S), f"no room again within {TIMEOUT_S} s"
+            self._told.clear()
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    room = Room()
+    logger = logging.getLogger(recorder.spool.__name__)
+    logger.addHandler(room)
+    yield room
+    logger.removeHandler(room)
 
 
 def fill(spool: Spool, start: int = 0, at_most: int = 10_000) -> int:
@@ -63,7 +91,7 @@ def read_records(folder: Path) -> list[Record]:
 
 
 def test_a_full_disk_refuses_tells_and_resumes(
-    tmp_path: Path, disk: Disk, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, disk: Disk, room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Spool(tmp_path, "here", now=Ticks(), segment_bytes=SEGMENT_BYTES) as spool:
         disk.is_full = True
@@ -79,14 +107,13 @@ def test_a_full_disk_refuses_tells_and_resumes(
         assert onset.kind == RecordKind.LOST
         assert said(onset) == {
             "topics": None,
-            "leg": 0,
             "start_ns": START_NS + taken,
             "cause": "own_drop",
             "fault": "ours",
             "detail": "records are refused: No space left on device",
         }
         disk.is_full = False
-        wait_until(lambda: spool.failure is None)
+        room.wait(spool)
         assert append_frame(spool.journal, b"%8d" % 777, START_NS + 777) != 0
         (loss,) = spool.take_losses()
         assert spool.journal.refused == 6
@@ -128,7 +155,9 @@ def test_a_failed_preparation_gives_its_blocks_back(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_segment_that_cannot_be_written_is_left_for_the_next(tmp_path: Path, disk: Disk) -> None:
+def test_a_segment_that_cannot_be_written_is_left_for_the_next(
+    tmp_path: Path, disk: Disk, room: Room
+) -> None:
     with Spool(tmp_path, "here", now=Ticks(), segment_bytes=SEGMENT_BYTES) as spool:
         taken = [append_frame(spool.journal, b"%8d" % index, START_NS + index) for index in range(3)]
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -138,7 +167,7 @@ def test_a_segment_that_cannot_be_written_is_left_for_the_next(tmp_path: Path, d
                 append_frame(spool.journal, b"%8d" % index, START_NS + index)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        wait_until(lambda: spool.failure is None)
+        room.wait(spool)
         append_frame(spool.journal, b"%8d" % 40, START_NS + 40)
         assert spool.journal.write_errors >= 1
         refused = spool.journal.refused
@@ -165,7 +194,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-def test_a_real_full_disk(small_disk: Path, disk: Disk) -> None:
+def test_a_real_full_disk(small_disk: Path, disk: Disk, room: Room) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(600 << 10))
     folder = small_disk / "spool"
@@ -174,6 +203,6 @@ def test_a_real_full_disk(small_disk: Path, disk: Disk) -> None:
         assert 200 < taken < 400
         assert not segment_path(folder, 4).exists()
         ballast.unlink()
-        wait_until(lambda: spool.failure is None)
+        room.wait(spool)
         assert append_frame(spool.journal, b"%8d" % 777, START_NS + 777) != 0
     assert frames(folder) == [*range(taken), 777]

@@ -1,10 +1,10 @@
 """Spool to embedded ClickHouse: what is recorded is there, once, and nothing else."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -34,8 +34,13 @@ with open_for_reading(Path(sys.argv[1])) as database:
 RUN_LOADER = """
 import sys
 from pathlib import Path
-from recorder.loader import LoaderConfig, run
-run(LoaderConfig(Path(sys.argv[1]), "r1"), lambda: None)
+from recorder import loader
+write = loader._write_status
+def tell(path, status):
+    write(path, status)
+    print(status["position"], flush=True)
+loader._write_status = tell
+loader.run(loader.LoaderConfig(Path(sys.argv[1]), "r1"), lambda: None)
 """
 
 
@@ -309,28 +314,29 @@ def test_database_name_and_unreachable_server_are_clear() -> None:
         open_for_reading(Path("unused"), "http://127.0.0.1:9")
 
 
-def _await_status(data: Path, process: subprocess.Popen[bytes], **wanted: object) -> None:
-    """Wait until the loader's status file says so."""
-    deadline = time.monotonic() + PROCESS_TIMEOUT_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        path = data / "loader.status.json"
-        status = orjson.loads(path.read_bytes()) if path.exists() else {}
-        if wanted.items() <= status.items():
+def _await_loaded(process: subprocess.Popen[str], position: int) -> None:
+    """Read what the loader says of itself until it has loaded a position."""
+    assert process.stdout is not None
+    while select.select([process.stdout], [], [], PROCESS_TIMEOUT_S)[0]:
+        line = process.stdout.readline()
+        assert line, process.stderr and process.stderr.read()
+        if int(line) >= position:
             return
-        time.sleep(0.05)
-    raise AssertionError(f"the loader never said {wanted}")
+    raise AssertionError(f"the loader never loaded {position}")
 
 
 def test_process_answers_sql_drains_and_ends(tmp_path: Path) -> None:
     maker = SpoolMaker(tmp_path / "spool")
     make_market(maker, 40)
     with subprocess.Popen(
-        [sys.executable, "-c", RUN_LOADER, str(tmp_path)], stderr=subprocess.PIPE
+        [sys.executable, "-c", RUN_LOADER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             position = maker.frame(trade_frame("AAAUSDT", [("live", "Buy", "10.3", "1")]))
-            _await_status(tmp_path, process, position=position)
+            _await_loaded(process, position)
             with open_for_reading(tmp_path) as database:
                 assert database.query("SELECT count() FROM trades WHERE trade_id = 'live'") == [(1,)]
                 with pytest.raises(DatabaseError, match="statement began with"):

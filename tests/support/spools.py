@@ -1,8 +1,6 @@
 """Spools for tests: a clock that ticks when asked, segments without a worker, and records read back."""
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +109,3 @@ def slow_crc32c(seed: int, data: bytes) -> int:
         for _ in range(8):
             crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
     return ~crc & 0xFFFFFFFF
-
-
-def wait_until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:
-    """Wait for something that another thread does."""
-    end_s = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end_s, f"waited {deadline_s} s in vain"
-        time.sleep(0.001)
