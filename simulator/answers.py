@@ -8,14 +8,29 @@ import orjson
 
 from simulator.candles import INTERVALS
 from simulator.faults import RestFault
+from simulator.instrument_info import info
 from simulator.instruments import CATEGORIES, STATUSES, Instrument
+from simulator.topics import FULL, KLINE_CATEGORIES, RPI, Depth, depth_of
 from simulator.venue import Venue
 
-BOOK_DEPTH = 1000
-"""REST orderbook is the window of this topic, with its u."""
-BOOK_DEFAULT = {"spot": 1, "linear": 25}
-TRADES_MAX = {"spot": 60, "linear": 1000}
-TRADES_DEFAULT = {"spot": 60, "linear": 500}
+BOOKS: dict[str, tuple[Depth, int, int]] = {
+    "linear": (1000, 25, 1000),
+    "inverse": (1000, 25, 1000),
+    "spot": (1000, 1, 1000),
+    "option": (25, 1, 25),
+    "spread": (25, 1, 25),
+}
+"""REST orderbook: the topic whose window and u it is, the default limit, the highest."""
+RPI_LIMIT_MAX = 50
+FULL_LIMIT = 10_000
+TRADES_MAX = {"spot": 60}
+TRADES_DEFAULT = {"spot": 60}
+TRADES_MAX_ELSEWHERE, TRADES_DEFAULT_ELSEWHERE = 1000, 500
+PAGE_DEFAULT, PAGE_MAX = 500, 1000
+SPREAD_PAGE_DEFAULT, SPREAD_PAGE_MAX = 200, 500
+OPTION_COIN = "BTC"
+OPTION_STATUSES = ("PreLaunch", "Trading", "Delivering")
+SPREAD = "spread"
 PARAMETER_ERROR = 10001
 ROUTE_NOT_FOUND = 10017
 
@@ -85,71 +100,118 @@ class Answers:
                 return one
         raise ParameterError(f"symbol invalid {symbol}")
 
+    def _some(self, query: dict[str, str], category: str) -> list[Instrument]:
+        """Return the trading instruments that a query means: a symbol, those of a coin, or all."""
+        if "symbol" in query:
+            return [self._instrument(query, category)]
+        coin = query.get("baseCoin")
+        if category == "option" and coin is None:
+            raise ParameterError("symbol or baseCoin is required")
+        return [
+            one
+            for one in self._source.instruments(category)
+            if one.status == "Trading" and coin in (None, one.coins()[0])
+        ]
+
     def time(self, query: dict[str, str]) -> dict[str, Any]:
         """/v5/market/time"""
         now_ns = self._venue.clock()
         return {"timeSecond": str(now_ns // 1_000_000_000), "timeNano": str(now_ns)}
 
     def instruments_info(self, query: dict[str, str]) -> dict[str, Any]:
-        """/v5/market/instruments-info: pages on linear, not on spot; Trading only unless asked."""
+        """/v5/market/instruments-info: in pages, not on spot; Trading unless asked (options: all live)."""
         category = _category(query)
-        status = query.get("status", "Trading")
-        if status not in STATUSES:
+        status = query.get("status")
+        if status not in (None, *STATUSES):
             raise ParameterError(f"status invalid {status}")
-        found = sorted(
-            (
-                one
-                for one in self._source.instruments(category)
-                if one.status == status
-                and query.get("symbol", one.symbol) == one.symbol
-                and query.get("baseCoin", one.coins()[0]) == one.coins()[0]
-            ),
-            key=lambda one: one.symbol,
-        )
+        live = OPTION_STATUSES if category == "option" else ("Trading",)
+        coin = query.get("baseCoin")
+        if category == "option" and coin is None and "symbol" not in query:
+            coin = OPTION_COIN
+        found = [
+            one
+            for one in self._source.instruments(category)
+            if (one.status == status if status else one.status in live)
+            and query.get("symbol") in (None, one.symbol)
+            and coin in (None, one.coins()[0])
+        ]
         if "symbol" in query and not found:
             raise ParameterError(f"symbol invalid {query['symbol']}")
-        cursor = ""
-        if category != "spot":
-            first, limit = _cursor_place(query.get("cursor", "")), _integer(query, "limit", 500, 1, 1000)
-            if first + limit < len(found):
-                cursor = f"page_token%3D{first + limit}%26"
-            found = found[first : first + limit]
-        return {"category": category, "list": [one.info() for one in found], "nextPageCursor": cursor}
+        return {"category": category, **_page(query, found, PAGE_DEFAULT, PAGE_MAX, category != "spot")}
+
+    def spread_instrument(self, query: dict[str, str]) -> dict[str, Any]:
+        """/v5/spread/instrument, in pages."""
+        found = [
+            one
+            for one in self._source.instruments(SPREAD)
+            if one.status == "Trading" and query.get("symbol") in (None, one.symbol)
+        ]
+        return _page(query, found, SPREAD_PAGE_DEFAULT, SPREAD_PAGE_MAX, True)
 
     def orderbook(self, query: dict[str, str]) -> dict[str, Any]:
-        """/v5/market/orderbook: the best levels of the 1000-level topic, with that topic's u."""
+        """/v5/market/orderbook: the best levels of a topic, with that topic's u."""
         instrument = self._instrument(query)
-        limit = _integer(query, "limit", BOOK_DEFAULT[instrument.category], 1, BOOK_DEPTH)
-        found = self._source.book(instrument.category, instrument.symbol, BOOK_DEPTH)
+        depth, default, highest = BOOKS[instrument.category]
+        return self._window(instrument, depth, _integer(query, "limit", default, 1, highest))
+
+    def spread_orderbook(self, query: dict[str, str]) -> dict[str, Any]:
+        """/v5/spread/orderbook"""
+        return self.orderbook({**query, "category": SPREAD})
+
+    def rpi_orderbook(self, query: dict[str, str]) -> dict[str, Any]:
+        """/v5/market/rpi_orderbook: the window of the RPI topic; limit is required."""
+        if "limit" not in query:
+            raise ParameterError("limit is required")
+        return self._window(self._instrument(query), RPI, _integer(query, "limit", 1, 1, RPI_LIMIT_MAX))
+
+    def full_orderbook(self, query: dict[str, str]) -> dict[str, Any]:
+        """/v5/market/full_orderbook: all levels, with the u of the full topic."""
+        return self._window(self._instrument(query), FULL, FULL_LIMIT)
+
+    def _window(self, instrument: Instrument, depth: Depth, limit: int) -> dict[str, Any]:
+        found = self._source.book(instrument.category, instrument.symbol, depth)
         if found is None:
-            raise ParameterError(f"no order book of {instrument.symbol}")
+            raise ParameterError(f"no such order book of {instrument.symbol}")
         window, numbers = found
         bids, asks = window.rows(limit)
         return {"s": instrument.symbol, "b": bids, "a": asks, **numbers}
 
     def recent_trade(self, query: dict[str, str]) -> dict[str, Any]:
-        """/v5/market/recent-trade"""
-        one = self._instrument(query)
-        limit = _integer(query, "limit", TRADES_DEFAULT[one.category], 1, TRADES_MAX[one.category])
-        trades = self._source.trades(one.category, one.symbol)[:limit]
+        """/v5/market/recent-trade: of a symbol; of options of a coin too."""
+        category = _category(query)
+        if category != "option":
+            self._instrument(query)
+        highest = TRADES_MAX.get(category, TRADES_MAX_ELSEWHERE)
+        default = TRADES_DEFAULT.get(category, TRADES_DEFAULT_ELSEWHERE)
+        limit = _integer(query, "limit", default, 1, highest)
+        found = [
+            one for some in self._some(query, category) for one in self._source.trades(category, some.symbol)
+        ]
+        found.sort(key=lambda one: -int(one["time"]))
+        trades = found[:limit]
         if self._venue.switches.recent_trade_order == "oldest":
             trades.reverse()
-        return {"category": one.category, "list": trades}
+        return {"category": category, "list": trades}
+
+    def spread_recent_trade(self, query: dict[str, str]) -> dict[str, Any]:
+        """/v5/spread/recent-trade"""
+        return self.recent_trade({**query, "category": SPREAD})
 
     def tickers(self, query: dict[str, str]) -> dict[str, Any]:
-        """/v5/market/tickers: of one symbol, or of all."""
+        """/v5/market/tickers: of one symbol, of a coin, or of all."""
         category = _category(query)
-        if "symbol" in query:
-            found = [self._instrument(query)]
-        else:
-            found = [one for one in self._source.instruments(category) if one.status == "Trading"]
+        found = self._some(query, category)
         return {"category": category, "list": [self._source.ticker(category, one.symbol) for one in found]}
+
+    def spread_tickers(self, query: dict[str, str]) -> dict[str, Any]:
+        """/v5/spread/tickers"""
+        return self.tickers({**query, "category": SPREAD})
 
     def kline(self, query: dict[str, str]) -> dict[str, Any]:
         """/v5/market/kline: newest first, the open candle included."""
         one = self._instrument(query, "linear")
         interval = query.get("interval", "")
-        if interval not in INTERVALS:
+        if interval not in INTERVALS or one.category not in KLINE_CATEGORIES:
             raise ParameterError(f"interval invalid {interval}")
         limit = _integer(query, "limit", 200, 1, 1000)
         start = _integer(query, "start", 0, 0, None)
@@ -161,6 +223,22 @@ class Answers:
             if start <= candle["start"] <= end
         ]
         return {"symbol": one.symbol, "category": one.category, "list": rows[:limit]}
+
+    def price_limit(self, query: dict[str, str]) -> dict[str, Any]:
+        """/v5/market/price-limit"""
+        one = self._instrument(query, "linear")
+        highest, lowest = self._source.limits(one.category, one.symbol)
+        ms = str(self._venue.clock() // 1_000_000)
+        return {"symbol": one.symbol, "buyLmt": one.price(highest), "sellLmt": one.price(lowest), "ts": ms}
+
+    def system_status(self, query: dict[str, str]) -> dict[str, Any]:
+        """/v5/system/status"""
+        found = [
+            one
+            for one in self._source.statuses()
+            if query.get("id") in (None, one["id"]) and query.get("state") in (None, one["state"])
+        ]
+        return {"list": found}
 
     def state(self, query: dict[str, str]) -> dict[str, Any]:
         """/simulator/state: what was sent so far."""
@@ -202,8 +280,8 @@ class Answers:
     def sent_book(self, query: dict[str, str]) -> dict[str, Any]:
         """/simulator/book: the window that a client holds who applied everything sent on the topic."""
         one = self._instrument(query)
-        depth = _integer(query, "depth", 50, 1, BOOK_DEPTH)
-        found = self._source.book(one.category, one.symbol, depth)
+        depth = query.get("depth", "50")
+        found = self._source.book(one.category, one.symbol, depth_of(depth))
         if found is None:
             raise ParameterError(f"depth was {depth}; no topic of that depth is served")
         window, numbers = found
@@ -224,6 +302,14 @@ ENDPOINTS: dict[str, Handler] = {
     "/v5/market/recent-trade": Answers.recent_trade,
     "/v5/market/tickers": Answers.tickers,
     "/v5/market/kline": Answers.kline,
+    "/v5/market/rpi_orderbook": Answers.rpi_orderbook,
+    "/v5/market/full_orderbook": Answers.full_orderbook,
+    "/v5/market/price-limit": Answers.price_limit,
+    "/v5/spread/instrument": Answers.spread_instrument,
+    "/v5/spread/orderbook": Answers.spread_orderbook,
+    "/v5/spread/recent-trade": Answers.spread_recent_trade,
+    "/v5/spread/tickers": Answers.spread_tickers,
+    "/v5/system/status": Answers.system_status,
 }
 
 
@@ -239,6 +325,20 @@ def _integer(query: dict[str, str], name: str, default: int, low: int, high: int
     if not text.isascii() or not text.isdigit() or int(text) < low or (high is not None and int(text) > high):
         raise ParameterError(f"{name} invalid {text}")
     return int(text)
+
+
+def _page(
+    query: dict[str, str], found: list[Instrument], default: int, highest: int, paged: bool
+) -> dict[str, Any]:
+    """Return `list` and `nextPageCursor`, by symbol."""
+    found = sorted(found, key=lambda one: one.symbol)
+    cursor = ""
+    if paged:
+        first, limit = _cursor_place(query.get("cursor", "")), _integer(query, "limit", default, 1, highest)
+        if first + limit < len(found):
+            cursor = f"page_token%3D{first + limit}%26"
+        found = found[first : first + limit]
+    return {"list": [info(one) for one in found], "nextPageCursor": cursor}
 
 
 def _cursor_place(cursor: str) -> int:

@@ -1,14 +1,15 @@
 """The slow, obvious book: one sorted mapping a side, best price first, and windows over it."""
 
+from collections.abc import Mapping
 from itertools import islice
+from typing import Any, TypeVar
 
 from sortedcontainers import SortedDict
 
+T = TypeVar("T")
+
 Levels = dict[int, int]
 """Price in ticks -> size in steps, best price first."""
-
-Changes = list[tuple[int, int]]
-"""(price in ticks, new size in steps), best price first; size 0 takes the level away."""
 
 
 class Side:
@@ -44,7 +45,7 @@ class Side:
         return {self.sign * key: self._levels[key] for key in islice(self._levels, depth)}
 
 
-def changes(old: Levels, new: Levels, sign: int) -> Changes:
-    """Return what turns one window into the other: a level that left gets size 0, one that came its size."""
+def changes(old: Mapping[int, T], new: Mapping[int, T], sign: int, gone: Any = 0) -> list[tuple[int, T]]:
+    """Return what turns one window into the other: a level that left gets `gone`, one that came its size."""
     prices = {price for price, _ in old.items() ^ new.items()}
-    return [(price, new.get(price, 0)) for price in sorted(prices, key=lambda price: sign * price)]
+    return [(price, new.get(price, gone)) for price in sorted(prices, key=lambda price: sign * price)]

@@ -10,23 +10,27 @@ import orjson
 
 from simulator.instruments import Instrument
 from simulator.market import Trade
+from simulator.topics import RPI, Depth
 
-Rows = Iterable[tuple[str, str]]
-"""(price, size) texts."""
+Rows = Iterable[tuple[str, ...]]
+"""(price, size) texts; of RPI books (price, size, RPI size)."""
+
+OPTION_INDEX, OPTION_IV = "86750.1", "0.52"
+"""The options of the simulator have one underlying price and one volatility."""
 
 
 def _rows(rows: Rows) -> str:
-    return ",".join(f'["{price}","{size}"]' for price, size in rows)
+    return ",".join('["' + '","'.join(row) + '"]' for row in rows)
 
 
-def book_template(instrument: Instrument, depth: int, kind: str, bids: Rows, asks: Rows) -> bytes:
+def book_template(instrument: Instrument, depth: Depth, kind: str, bids: Rows, asks: Rows) -> bytes:
     """Return the frame of an order-book message; its holes are ts, u, seq, cts.
 
     {"topic":"orderbook.50.BTCUSDT","type":"delta","ts":…,"data":{"s":…,"b":[…],"a":[…],"u":…,"seq":…},"cts":…};
-    spot, and level 1 everywhere, have ts before type.
+    spot, and level 1 and RPI everywhere, have ts before type.
     """
     head = f'"type":"{kind}","ts":%d'
-    if instrument.category == "spot" or depth == 1:
+    if instrument.category == "spot" or depth in (1, RPI):
         head = f'"ts":%d,"type":"{kind}"'
     return (
         f'{{"topic":"orderbook.{depth}.{instrument.symbol}",{head},"data":{{"s":"{instrument.symbol}",'
@@ -40,28 +44,46 @@ def trade_id_template(instrument: Instrument) -> str:
 
 
 def trades_template(instrument: Instrument, trades: list[Trade], directions: list[str]) -> bytes:
-    """Return the frame of trades of one moment; its holes are ts and then those of each trade.
-
-    linear: T, id number, seq; spot: id number, T, seq (the orders of their keys).
-    """
-    trade_id = trade_id_template(instrument)
-    elements = []
-    for trade, direction in zip(trades, directions, strict=True):
-        side = "Buy" if trade.buys else "Sell"
-        rpi = "true" if trade.rpi else "false"
-        size, price = instrument.size(trade.size), instrument.price(trade.price)
-        if instrument.category == "spot":
-            elements.append(
-                f'{{"i":"{trade_id}","T":%d,"p":"{price}","v":"{size}","S":"{side}","seq":%d,'
-                f'"s":"{instrument.symbol}","BT":false,"RPI":{rpi}}}'
-            )
-        else:
-            elements.append(
-                f'{{"T":%d,"s":"{instrument.symbol}","S":"{side}","v":"{size}","p":"{price}","L":"{direction}",'
-                f'"i":"{trade_id}","BT":false,"RPI":{rpi},"seq":%d}}'
-            )
+    """Return the frame of trades of one moment; its holes are those of `trade_numbers`."""
+    elements = [_trade(instrument, *one) for one in zip(trades, directions, strict=True)]
+    data = f'"data":[{",".join(elements)}]'
+    if instrument.category == "option":
+        topic = f"publicTrade.{instrument.coins()[0]}"
+        return f'{{"id":"{topic}-%d-%d","topic":"{topic}","type":"snapshot","ts":%d,{data}}}'.encode()
     head = '"ts":%d,"type":"snapshot"' if instrument.category == "spot" else '"type":"snapshot","ts":%d'
-    return f'{{"topic":"publicTrade.{instrument.symbol}",{head},"data":[{",".join(elements)}]}}'.encode()
+    return f'{{"topic":"publicTrade.{instrument.symbol}",{head},{data}}}'.encode()
+
+
+def _trade(instrument: Instrument, trade: Trade, direction: str) -> str:
+    trade_id, symbol = trade_id_template(instrument), instrument.symbol
+    side = "Buy" if trade.buys else "Sell"
+    rpi = "true" if trade.rpi else "false"
+    size, price = instrument.size(trade.size), instrument.price(trade.price)
+    if instrument.category == "spot":
+        return (
+            f'{{"i":"{trade_id}","T":%d,"p":"{price}","v":"{size}","S":"{side}","seq":%d,'
+            f'"s":"{symbol}","BT":false,"RPI":{rpi}}}'
+        )
+    if instrument.category == "option":
+        return (
+            f'{{"p":"{price}","v":"{size}","i":"{trade_id}","T":%d,"BT":false,"s":"{symbol}","S":"{side}",'
+            f'"mP":"{price}","iP":"{OPTION_INDEX}","mIv":"{OPTION_IV}","iv":"{OPTION_IV}"}}'
+        )
+    start = (
+        f'{{"T":%d,"s":"{symbol}","S":"{side}","v":"{size}","p":"{price}","L":"{direction}","i":"{trade_id}"'
+    )
+    if instrument.category == "spread":
+        return f'{start},"seq":%d}}'
+    return f'{start},"BT":false,"RPI":{rpi},"seq":%d}}'
+
+
+def trade_numbers(category: str, ts_ms: int, ms: int, trades: list[tuple[int, int]]) -> tuple[int, ...]:
+    """Return what fills the holes of a trades template; `trades` are (id number, seq)."""
+    if category == "spot":
+        return (ts_ms, *(number for one, seq in trades for number in (one, ms, seq)))
+    if category == "option":
+        return (trades[0][0], ts_ms, ts_ms, *(number for one, _ in trades for number in (one, ms)))
+    return (ts_ms, *(number for one, seq in trades for number in (ms, one, seq)))
 
 
 def liquidation_template(instrument: Instrument, trade: Trade) -> bytes:
@@ -79,7 +101,22 @@ def ticker(instrument: Instrument, kind: str, fields: dict[str, str], cross_seq:
     data = {"symbol": instrument.symbol, **fields}
     if instrument.category == "spot":
         return orjson.dumps({"topic": topic, "ts": ts_ms, "type": kind, "cs": cross_seq, "data": data})
+    if instrument.category == "option":
+        name = f"{topic}-{cross_seq}-{ts_ms}"
+        return orjson.dumps({"id": name, "topic": topic, "ts": ts_ms, "data": data, "type": kind})
+    if instrument.category == "spread":
+        return orjson.dumps({"topic": topic, "ts": ts_ms, "type": kind, "data": data})
     return orjson.dumps({"topic": topic, "type": kind, "data": data, "cs": cross_seq, "ts": ts_ms})
+
+
+def price_limit(instrument: Instrument, highest: int, lowest: int, ts_ms: int) -> bytes:
+    """Return a priceLimit frame: the highest bid and the lowest ask that are let in, in ticks."""
+    data = {
+        "symbol": instrument.symbol,
+        "buyLmt": instrument.price(highest),
+        "sellLmt": instrument.price(lowest),
+    }
+    return orjson.dumps({"topic": f"priceLimit.{instrument.symbol}", "data": data, "ts": ts_ms})
 
 
 def kline(instrument: Instrument, interval: str, candles: list[dict[str, Any]], ts_ms: int) -> bytes:

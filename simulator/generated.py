@@ -3,20 +3,23 @@
 from random import Random
 from typing import Any
 
-from simulator.candles import INTERVALS
+from simulator.changes import CHANGES
 from simulator.clock import Clock
 from simulator.faults import Change
 from simulator.hub import Hub
 from simulator.instruments import Instrument, Listing
 from simulator.live import LiveMarket
+from simulator.notices import Notices
 from simulator.pacing import Pacer
 from simulator.source import IDLE
 from simulator.switches import Switches
-from simulator.tape import DEPTHS, LAP_STEPS_MAX, LAP_STEPS_MIN, Tape, Window
+from simulator.tape import LAP_STEPS_MAX, LAP_STEPS_MIN, Tape, Window
+from simulator.topics import COIN_KINDS, DEPTHS, STATUS, STATUS_TOPIC, Depth, split
 
 BATCH_STEPS = 128
 LAP_STEPS_ALL = 4_092
 """Steps of all laps together, so that many symbols do not take long to make."""
+NOTICES_S = 1.0
 WAIT_NS_MIN = 1_000_000
 """Shorter waits are not worth a turn of the loop: what falls due meanwhile goes out together."""
 
@@ -37,7 +40,7 @@ class Generated:
         lap_steps: int | None = None,
     ) -> None:
         self.lossless = rate is None
-        self._listings = {(one.instrument.category, one.instrument.symbol): one for one in listings}
+        self.listings = {(one.instrument.category, one.instrument.symbol): one for one in listings}
         shared = max(LAP_STEPS_MIN, min(LAP_STEPS_MAX, LAP_STEPS_ALL // len(listings)))
         self._lap_steps = lap_steps or shared
         self._hub = hub
@@ -46,17 +49,24 @@ class Generated:
         self._messages = messages
         self._clock = clock
         self._pacer = Pacer(rate, clock())
-        self._markets: dict[tuple[str, str], LiveMarket] = {}
+        self.markets: dict[tuple[str, str], LiveMarket] = {}
+        self.notices = Notices(hub, clock() // 1_000_000)
         self._watched: list[LiveMarket] = []
+        self._notices_watched = False
         self._turn = 0
 
     def _market(self, category: str, symbol: str) -> LiveMarket:
         key = (category, symbol)
-        if key not in self._markets:
-            random = Random(f"{self._seed}:{category}:{symbol}")  # noqa: S311 (a market, not a secret)
-            tape = Tape(self._listings[key], random, self._lap_steps)
-            self._markets[key] = LiveMarket(tape, self._hub, self._switches, random, self._ms())
-        return self._markets[key]
+        if key not in self.markets:
+            self.markets[key] = self.make_market(self.listings[key])
+        return self.markets[key]
+
+    def make_market(self, listing: Listing) -> LiveMarket:
+        """Return a new market, which begins now."""
+        instrument = listing.instrument
+        random = Random(f"{self._seed}:{instrument.category}:{instrument.symbol}")  # noqa: S311 (a market, not a secret)
+        tape = Tape(listing, random, self._lap_steps)
+        return LiveMarket(tape, self._hub, self._switches, random, self._ms())
 
     def _ms(self) -> int:
         """Return the market time in ms; while nobody watches, it follows the clock."""
@@ -65,23 +75,37 @@ class Generated:
         return self._pacer.time_ns // 1_000_000
 
     def knows(self, category: str, topic: str) -> bool:
-        """Return whether the topic is one of a trading symbol."""
-        kind, _, rest = topic.partition(".")
-        option, _, symbol = rest.rpartition(".")
-        found = self._listings.get((category, symbol))
-        if found is None or found.instrument.status != "Trading":
-            return False
-        if kind == "orderbook":
-            return option in {str(depth) for depth in DEPTHS}
-        if kind == "kline":
-            return option in INTERVALS
-        return not option and (
-            kind in ("publicTrade", "tickers") or (kind == "allLiquidation" and category == "linear")
-        )
+        """Return whether the topic exists and is one of a trading symbol."""
+        if category == STATUS:
+            return topic == STATUS_TOPIC
+        return bool(self._symbols(category, topic))
+
+    def _symbols(self, category: str, topic: str) -> list[str]:
+        """Return the trading symbols that a topic is about."""
+        parts = split(category, topic)
+        if parts is None:
+            return []
+        kind, _, name = parts
+        if kind in COIN_KINDS:
+            return [name]
+        if category == "option" and kind == "publicTrade":
+            return [
+                one.symbol
+                for one in self.instruments(category)
+                if one.coins()[0] == name and one.status == "Trading"
+            ]
+        found = self.listings.get((category, name))
+        return [name] if found is not None and found.instrument.status == "Trading" else []
 
     def opening(self, category: str, topic: str) -> list[bytes]:
         """Return the snapshot a new subscription begins with, for the topics that have one."""
-        return self._market(category, topic.rpartition(".")[2]).opening(topic, self._ms())
+        ms = self._ms()
+        if category == STATUS or topic.partition(".")[0] in COIN_KINDS:
+            return self.notices.opening(category, topic, ms, self.instruments(category))
+        found = [
+            self._market(category, symbol).opening(topic, ms) for symbol in self._symbols(category, topic)
+        ]
+        return found[0] if len(found) == 1 else []
 
     def play(self, now_ns: int) -> float | None:
         """Move the watched markets as far as is due, one step each in turn."""
@@ -89,12 +113,15 @@ class Generated:
             self._hub.changed.clear()
             if not self._watched:
                 self._pacer.resume(now_ns)
-            self._watched = [market for market in self._markets.values() if market.look_who_watches()]
+            self._watched = [market for market in self.markets.values() if market.look_who_watches()]
+            self._notices_watched = self.notices.look_who_watches()
+        if self._notices_watched:
+            self.notices.publish(now_ns // 1_000_000, [one.instrument for one in self.listings.values()])
         for _ in range(BATCH_STEPS):
             if self._messages is not None and self._hub.data_frames >= self._messages:
                 return None
             if not self._watched:
-                return IDLE
+                return NOTICES_S if self._notices_watched else IDLE
             wait_ns = self._pacer.wait_ns(now_ns)
             if wait_ns:
                 return max(wait_ns, WAIT_NS_MIN) / 1e9
@@ -104,19 +131,28 @@ class Generated:
         return 0.0
 
     def change(self, change: Change) -> None:
-        """Let something happen to a market."""
+        """Let something happen to a market; one that nobody has used yet is made first."""
+        key = (change.category, change.symbol)
+        if key in self.listings and change.name not in ("listing", "maintenance"):
+            self._market(*key)
+        CHANGES[change.name](self, change)
+        self._hub.changed.set()
+
+    def now_ms(self) -> int:
+        """Return the market time in ms."""
+        return self._ms()
 
     def counters(self) -> dict[str, int]:
         """Return how many markets were made, and how many of them move."""
-        return {"markets": len(self._markets), "markets_watched": len(self._watched)}
+        return {"markets": len(self.markets), "markets_watched": len(self._watched)}
 
     def instruments(self, category: str) -> list[Instrument]:
         """Return the listed instruments of a category."""
-        return [one.instrument for (where, _), one in self._listings.items() if where == category]
+        return [one.instrument for (where, _), one in self.listings.items() if where == category]
 
-    def book(self, category: str, symbol: str, depth: int) -> tuple[Window, dict[str, int]] | None:
+    def book(self, category: str, symbol: str, depth: Depth) -> tuple[Window, dict[str, int]] | None:
         """Return the last published window of a depth."""
-        return self._market(category, symbol).book(depth) if depth in DEPTHS else None
+        return self._market(category, symbol).book(depth) if depth in DEPTHS[category] else None
 
     def trades(self, category: str, symbol: str) -> list[dict[str, Any]]:
         """Return the latest trades, newest first."""
@@ -129,3 +165,11 @@ class Generated:
     def candles(self, category: str, symbol: str, interval: str) -> list[dict[str, Any]]:
         """Return the candles since the market began."""
         return self._market(category, symbol).candles(interval)
+
+    def limits(self, category: str, symbol: str) -> tuple[int, int]:
+        """Return the highest bid and the lowest ask that are let in, in ticks."""
+        return self._market(category, symbol).limits()
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Return the maintenances that were announced."""
+        return self.notices.statuses()

@@ -1,15 +1,22 @@
-"""Instruments: their grids, how their numbers are spelled, and what REST says of them."""
+"""Instruments: their names, their grids, and how their numbers are spelled."""
 
+import datetime
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from simulator.errors import SimulatorError
 from simulator.numbers import decimal_text
 
-CATEGORIES = ("linear", "spot")
+CATEGORIES = ("linear", "inverse", "spot", "option", "spread")
+TRIMMED = ("spot", "option", "spread")
+"""Their books and trades spell numbers without trailing zeros."""
 STATUSES = ("Trading", "PreLaunch", "Delivering", "Closed")
-SYMBOL = re.compile(r"[A-Z0-9]{2,20}(-[A-Z0-9]{1,12})?")
+SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{1,39}")
+DATED = re.compile(r"-(\d{1,2}[A-Z]{3}\d{2})(?=-|$)")
+INVERSE_DATED = re.compile(r"USD([HMUZ])(\d{2})$")
+QUARTER_MONTHS = {"H": 3, "M": 6, "U": 9, "Z": 12}
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+DELIVERY_HOUR = 8
 QUOTES = ("USDT", "USDC", "PERP", "USD", "EUR", "BTC")
 LAUNCH_MS = 1_600_000_000_000
 
@@ -27,14 +34,14 @@ class Instrument:
     status: str = "Trading"
 
     def price(self, ticks: int) -> str:
-        """Return a price as order books and trades spell it: all decimals on linear, trimmed on spot."""
-        return decimal_text(ticks * self.tick, self.price_decimals, trim=self.category == "spot")
+        """Return a price as order books and trades spell it: with all decimals, or trimmed."""
+        return decimal_text(ticks * self.tick, self.price_decimals, trim=self.category in TRIMMED)
 
     def size(self, steps: int) -> str:
         """Return a size as order books and trades spell it; no size is `0`."""
         if not steps:
             return "0"
-        return decimal_text(steps * self.step, self.size_decimals, trim=self.category == "spot")
+        return decimal_text(steps * self.step, self.size_decimals, trim=self.category in TRIMMED)
 
     def short_price(self, ticks: int) -> str:
         """Return a price without trailing zeros, as klines spell it."""
@@ -46,80 +53,33 @@ class Instrument:
 
     def coins(self) -> tuple[str, str]:
         """Return base and quote coin."""
-        name = self.symbol.partition("-")[0]
+        if self.category == "spread":
+            return self.symbol.partition("_")[0].removesuffix("USDT"), "USDT"
+        name, *rest = self.symbol.split("-")
+        if self.category == "option":
+            return name, rest[-1] if rest[-1] in QUOTES else "USDC"
+        name = INVERSE_DATED.sub("USD", name)
         for quote in QUOTES:
             if name.endswith(quote) and name != quote:
                 return name.removesuffix(quote), "USDC" if quote == "PERP" else quote
-        return name, "USDT"
+        return name, "USDC" if rest else "USDT"
 
-    def info(self) -> dict[str, Any]:
-        """Return the object that /v5/market/instruments-info lists."""
+    def settle_coin(self) -> str:
+        """Return the coin that profit is paid in."""
         base, quote = self.coins()
-        tick_size = decimal_text(self.tick, self.price_decimals, trim=self.category == "spot")
-        step = decimal_text(self.step, self.size_decimals, trim=True)
-        large, larger = self.short_size(10_000_000), self.short_size(50_000_000)
-        symbol_id = sum(ord(char) * 31**place for place, char in enumerate(self.symbol)) % 1_000_000
-        if self.category == "spot":
-            return {
-                "symbol": self.symbol,
-                "baseCoin": base,
-                "quoteCoin": quote,
-                "innovation": "0",
-                "status": self.status,
-                "marginTrading": "none",
-                "stTag": "0",
-                "lotSizeFilter": {
-                    "basePrecision": step,
-                    "quotePrecision": decimal_text(1, self.price_decimals + self.size_decimals),
-                    "minOrderQty": step,
-                    "maxOrderQty": large,
-                    "minOrderAmt": "5",
-                    "maxOrderAmt": "8000000",
-                    "maxLimitOrderQty": larger,
-                    "maxMarketOrderQty": large,
-                    "postOnlyMaxLimitOrderSize": larger,
-                },
-                "priceFilter": {"tickSize": tick_size},
-                "riskParameters": {"priceLimitRatioX": "0.01", "priceLimitRatioY": "0.02"},
-                "symbolType": "",
-                "symbolId": symbol_id,
-            }
-        return {
-            "symbol": self.symbol,
-            "contractType": "LinearFutures" if "-" in self.symbol else "LinearPerpetual",
-            "status": self.status,
-            "baseCoin": base,
-            "quoteCoin": quote,
-            "launchTime": str(LAUNCH_MS),
-            "deliveryTime": "0",
-            "deliveryFeeRate": "",
-            "priceScale": str(self.price_decimals),
-            "leverageFilter": {"minLeverage": "1", "maxLeverage": "50.00", "leverageStep": "0.01"},
-            "priceFilter": {
-                "minPrice": tick_size,
-                "maxPrice": decimal_text(self.tick * 19_999_980, self.price_decimals),
-                "tickSize": tick_size,
-            },
-            "lotSizeFilter": {
-                "maxOrderQty": larger,
-                "minOrderQty": step,
-                "qtyStep": step,
-                "postOnlyMaxOrderQty": larger,
-                "maxMktOrderQty": large,
-                "minNotionalValue": "5",
-            },
-            "unifiedMarginTrade": True,
-            "fundingInterval": 480,
-            "settleCoin": quote,
-            "copyTrading": "none",
-            "upperFundingRate": "0.005",
-            "lowerFundingRate": "-0.005",
-            "isPreListing": self.status == "PreLaunch",
-            "preListingInfo": None,
-            "riskParameters": {"priceLimitRatioX": "0.01", "priceLimitRatioY": "0.02"},
-            "symbolType": "",
-            "symbolId": symbol_id,
-        }
+        return base if self.category == "inverse" else quote
+
+    def delivery_ms(self) -> int:
+        """Return when a dated contract is delivered, ms since 1970; 0 where the symbol has no date."""
+        dated, quarter = DATED.search(self.symbol), INVERSE_DATED.search(self.symbol)
+        if self.category == "inverse" and quarter:
+            day, month, year = 26, QUARTER_MONTHS[quarter[1]], int(quarter[2])
+        elif self.category in ("linear", "option") and dated and dated[1][-5:-2] in MONTHS:
+            day, month, year = int(dated[1][:-5]), MONTHS.index(dated[1][-5:-2]) + 1, int(dated[1][-2:])
+        else:
+            return 0
+        moment = datetime.datetime(2000 + year, month, min(day, 28), DELIVERY_HOUR, tzinfo=datetime.UTC)
+        return int(moment.timestamp()) * 1_000 + (day - min(day, 28)) * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +101,11 @@ _KNOWN: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("spot", "BTCUSDT"): (1, 1, 6, 867_201, 40_000),
     ("spot", "ETHUSDT"): (2, 1, 5, 284_498, 150_000),
     ("spot", "SOLUSDT"): (2, 1, 3, 7_730, 40_000),
+    ("inverse", "BTCUSD"): (2, 50, 0, 173_446, 20_000),
+    ("inverse", "ETHUSD"): (2, 5, 0, 56_902, 8_000),
+    ("option", "BTC-25DEC26-90000-C"): (0, 5, 2, 900, 500),
+    ("option", "BTC-25DEC26-80000-P-USDT"): (0, 5, 2, 640, 500),
+    ("spread", "SOLUSDT_SOL/USDT"): (4, 10, 1, -12, 900),
 }
 _ANY = (2, 1, 1, 10_000, 1_000)
 
@@ -151,7 +116,7 @@ def listing(text: str) -> Listing:
     symbol, _, status = rest.partition(":")
     if category not in CATEGORIES:
         raise SimulatorError(
-            f"category was {category!r} in {text!r}; use {' or '.join(CATEGORIES)}, as in linear:BTCUSDT"
+            f"category was {category!r} in {text!r}; use {', '.join(CATEGORIES)}, as in linear:BTCUSDT"
         )
     if not SYMBOL.fullmatch(symbol):
         raise SimulatorError(

@@ -10,14 +10,19 @@ from simulator.candles import INTERVALS, Candles
 from simulator.hub import Hub, Stream
 from simulator.market import Trade
 from simulator.switches import Switches
-from simulator.tape import DEPTHS, Tape, Trades, Window
+from simulator.tape import Tape, Trades, Window
 from simulator.ticker import Ticker, changed_fields
+from simulator.topics import FULL, KLINE_CATEGORIES, RPI, Depth
 
-LAG_MS = {1: 1, 50: 2, 200: 4, 1000: 5}
+LAG_MS: dict[Depth, int] = {1: 1, 25: 2, 50: 2, 100: 4, 200: 4, 1000: 5, RPI: 4, FULL: 5}
 """How long after the engine's time (cts) the gateway sends (ts)."""
 TRADE_LAG_MS = 2
-TICKER_MS = {"linear": 100, "spot": 50}
+TICKER_MS = {"linear": 100, "inverse": 100, "spot": 50, "option": 100, "spread": 100}
+TICKER_DELTAS = ("linear", "inverse")
 KLINE_MS = 1_000
+LIMIT_MS = 300
+LIMIT_SHARE = 20
+"""Orders up to 1/20 of the price away from it are let in."""
 REPEAT_MS = 3_000
 TRADES_KEPT_MAX = 1_000
 
@@ -26,7 +31,7 @@ TRADES_KEPT_MAX = 1_000
 class Lane:
     """The order-book topic of one depth. `published` counts within the lap; u rises by 1 to `u_jump`."""
 
-    depth: int
+    depth: Depth
     stream: Stream
     lag_ms: int
     u_jump: int
@@ -55,18 +60,22 @@ class LiveMarket:
         self._ticker = Ticker.opening(self.instrument, tape.top, tape.last_price)
         self._ticker_sent = self._ticker.fields(start_ms)
         self._ticker_due_ms = self._kline_due_ms = self._kline_sent_ms = start_ms
-        self._lanes = [self._lane(depth, random, start_ms) for depth in DEPTHS]
-        self._trades_stream = self._stream(f"publicTrade.{self.instrument.symbol}")
-        self._ticker_stream = self._stream(f"tickers.{self.instrument.symbol}")
-        self._liquidation_stream = self._stream(f"allLiquidation.{self.instrument.symbol}")
-        self._kline_streams = {
-            one: self._stream(f"kline.{one}.{self.instrument.symbol}") for one in INTERVALS
-        }
+        self._limit_due_ms = self._quiet_until_ms = start_ms
+        self.lanes = [self._lane(depth, random, start_ms) for depth in tape.depths]
+        self._level1 = self.lanes[0] if self.lanes[0].depth == 1 else None
+        category, symbol = self.instrument.category, self.instrument.symbol
+        traded = self.instrument.coins()[0] if category == "option" else symbol
+        self._trades_stream = self._stream(f"publicTrade.{traded}")
+        self._ticker_stream = self._stream(f"tickers.{symbol}")
+        self._liquidation_stream = self._stream(f"allLiquidation.{symbol}")
+        self._limit_stream = self._stream(f"priceLimit.{symbol}")
+        intervals = INTERVALS if category in KLINE_CATEGORIES else ()
+        self._kline_streams = {one: self._stream(f"kline.{one}.{symbol}") for one in intervals}
 
     def _stream(self, topic: str) -> Stream:
         return self._hub.stream(self.instrument.category, topic)
 
-    def _lane(self, depth: int, random: Random, start_ms: int) -> Lane:
+    def _lane(self, depth: Depth, random: Random, start_ms: int) -> Lane:
         stream = self._stream(f"orderbook.{depth}.{self.instrument.symbol}")
         stream.u = random.randrange(10**6, 10**8)
         u_jump = 3 if depth == 1 and self._switches.level1_u == "jumps" else 1
@@ -74,8 +83,8 @@ class LiveMarket:
 
     def look_who_watches(self) -> bool:
         """Return whether anybody is subscribed to the symbol; call it when subscriptions changed."""
-        others = (self._trades_stream, self._ticker_stream, self._liquidation_stream)
-        self._books_watched = any(lane.stream.subscribers for lane in self._lanes)
+        others = (self._trades_stream, self._ticker_stream, self._liquidation_stream, self._limit_stream)
+        self._books_watched = any(lane.stream.subscribers for lane in self.lanes)
         return self._books_watched or any(one.subscribers for one in (*others, *self._kline_streams.values()))
 
     def step(self, ms: int) -> int:
@@ -83,8 +92,11 @@ class LiveMarket:
 
         That is the book messages that had a subscriber, or one where nobody watches any book of the symbol.
         """
-        step = self._tape.steps[self._position]
         self._ms = ms
+        if ms < self._quiet_until_ms:
+            self._repeat_level1(ms)
+            return 1
+        step = self._tape.steps[self._position]
         seq = self._seq = self._seq_base + step.seq
         self._repeat_level1(ms)
         if step.trades is not None:
@@ -92,7 +104,7 @@ class LiveMarket:
         self._ticker.top = step.top
         count = 0
         for number, template in step.books:
-            lane = self._lanes[number]
+            lane = self.lanes[number]
             stream = lane.stream
             stream.u += 1 + lane.published % lane.u_jump
             lane.published += 1
@@ -106,6 +118,8 @@ class LiveMarket:
             self._publish_ticker(ms)
         if ms >= self._kline_due_ms:
             self._publish_klines(ms)
+        if ms >= self._limit_due_ms:
+            self._publish_limit(ms)
         self._position += 1
         if self._position == len(self._tape.steps):
             self._next_lap()
@@ -114,12 +128,12 @@ class LiveMarket:
     def _next_lap(self) -> None:
         self._position = 0
         self._seq_base += self._tape.seq_span
-        for lane in self._lanes:
+        for lane in self.lanes:
             lane.published = 0
 
     def _repeat_level1(self, ms: int) -> None:
-        lane = self._lanes[0]
-        if ms - lane.ts_ms < REPEAT_MS or not lane.stream.subscribers:
+        lane = self._level1
+        if lane is None or ms - lane.ts_ms < REPEAT_MS or not lane.stream.subscribers:
             return
         if self.instrument.category == "spot" and self._switches.spot_level1_repeat == "off":
             return
@@ -133,11 +147,12 @@ class LiveMarket:
         self._ticker.add(taken.sum, taken.direction)
         self._trades.append((taken.trades, ms, self._seq_base, self._trade_count))
         if self._trades_stream.subscribers:
-            numbers = [ms + TRADE_LAG_MS]
-            for number, trade in enumerate(taken.trades, start=self._trade_count):
-                seq = self._seq_base + trade.seq
-                numbers += (number, ms, seq) if self.instrument.category == "spot" else (ms, number, seq)
-            self._hub.publish(self._trades_stream, taken.template % tuple(numbers))
+            trades = [
+                (number, self._seq_base + trade.seq)
+                for number, trade in enumerate(taken.trades, start=self._trade_count)
+            ]
+            numbers = frames.trade_numbers(self.instrument.category, ms + TRADE_LAG_MS, ms, trades)
+            self._hub.publish(self._trades_stream, taken.template % numbers)
         self._trade_count += len(taken.trades)
         if taken.liquidation and self._liquidation_stream.subscribers:
             self._hub.publish(self._liquidation_stream, taken.liquidation % (ms + TRADE_LAG_MS, ms))
@@ -151,8 +166,22 @@ class LiveMarket:
         if not changed:
             return
         self._ticker_sent = fields
-        kind, shown = ("snapshot", fields) if self.instrument.category == "spot" else ("delta", changed)
+        deltas = self.instrument.category in TICKER_DELTAS
+        kind, shown = ("delta", changed) if deltas else ("snapshot", fields)
         self._hub.publish(self._ticker_stream, frames.ticker(self.instrument, kind, shown, self._seq, ms))
+
+    def _publish_limit(self, ms: int) -> None:
+        self._limit_due_ms = ms + LIMIT_MS
+        if self._limit_stream.subscribers:
+            self._hub.publish(self._limit_stream, self._limit(ms))
+
+    def limits(self) -> tuple[int, int]:
+        """Return the highest bid and the lowest ask that are let in, in ticks."""
+        last = self._ticker.last
+        return last + abs(last) // LIMIT_SHARE, last - abs(last) // LIMIT_SHARE
+
+    def _limit(self, ms: int) -> bytes:
+        return frames.price_limit(self.instrument, *self.limits(), ms)
 
     def _publish_klines(self, ms: int) -> None:
         self._kline_due_ms = ms + KLINE_MS
@@ -177,9 +206,11 @@ class LiveMarket:
     def opening(self, topic: str, ms: int) -> list[bytes]:
         """Return the frames that a subscription to one of the topics begins with, at a market time."""
         stream = self._stream(topic)
-        for lane in self._lanes:
+        for lane in self.lanes:
             if lane.stream is stream:
-                return [self._snapshot(lane, max(ms, lane.ts_ms))]
+                return [] if lane.depth == FULL else [self._snapshot(lane, max(ms, lane.ts_ms))]
+        if stream is self._limit_stream:
+            return [self._limit(ms)]
         if stream is self._ticker_stream:
             if not stream.subscribers:
                 self._ticker_sent = self._ticker.fields(ms)
@@ -188,9 +219,47 @@ class LiveMarket:
             self._kline_sent_ms = ms
         return []
 
-    def book(self, depth: int) -> tuple[Window, dict[str, int]]:
+    def renumber(self, first_u: int | None) -> None:
+        """Begin the books anew under an update id, or go on where None, each with a snapshot.
+
+        A full book has none: its message is empty, and the client fetches the book.
+        """
+        for lane in self.lanes:
+            is_full = lane.depth == FULL
+            if is_full and first_u is None:
+                continue
+            lane.stream.u = lane.stream.u + 1 if first_u is None else first_u
+            lane.ts_ms = self._ms + lane.lag_ms
+            if lane.stream.subscribers:
+                frame = self._reset(lane) if is_full else self._snapshot(lane, lane.ts_ms)
+                self._hub.publish(lane.stream, frame)
+
+    def close_down(self) -> None:
+        """End the books: u = 1 and empty sides."""
+        for lane in self.lanes:
+            lane.stream.u = 1
+            self._hub.publish(lane.stream, self._reset(lane))
+
+    def _reset(self, lane: Lane) -> bytes:
+        kind = "delta" if lane.depth == FULL else "snapshot"
+        template = frames.book_template(self.instrument, lane.depth, kind, [], [])
+        return template % (self._ms + lane.lag_ms, lane.stream.u, lane.seq, self._ms)
+
+    def follow(self, before: "LiveMarket") -> None:
+        """Take over from the same symbol on another grid: numbers go on, books begin anew with u = 1."""
+        self._seq = self._seq_base = before._seq + 1
+        self._trade_count = before._trade_count
+        for lane in self.lanes:
+            lane.seq = self._seq
+        self.renumber(1)
+
+    def be_quiet(self, ms: int) -> None:
+        """Let nothing happen for a while; level 1 is repeated."""
+        self._quiet_until_ms = self._ms + ms
+
+    def book(self, depth: Depth) -> tuple[Window, dict[str, int]]:
         """Return the last published window of a depth, and its ts, u, seq, cts."""
-        lane = self._lanes[DEPTHS.index(depth)]
+        lane = self.lanes[self._tape.depths.index(depth)]
         numbers = {"ts": lane.ts_ms, "u": lane.stream.u, "seq": lane.seq, "cts": lane.cts_ms}
         return self._tape.window(depth, lane.published), numbers
 

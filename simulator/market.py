@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from simulator.book import Side
+from simulator.book import Side, changes
 
 LEVELS = 1_150
 LEVELS_SPARE = 30
@@ -14,6 +14,11 @@ RANK_MEAN = 9.0
 EVENTS_MIN, EVENTS_MAX = 7, 12
 HOMEWARD_CHANGES = 11
 SPREADS = (1, 1, 1, 2, 3, 5)
+
+RPI_LEVELS_MAX = 40
+
+RpiLevels = dict[int, tuple[int, int]]
+"""Price in ticks -> (size, RPI size) in steps, best price first."""
 
 BOOK_BEATS = 6
 """A lap is a whole number of beats, so that every depth publishes at its end."""
@@ -39,10 +44,14 @@ class Market:
         self._mid_ticks = mid_ticks
         self.bids = Side(-1)
         self.asks = Side(1)
+        self.rpi_bids = Side(-1)
+        self.rpi_asks = Side(1)
         self.seq = 0
         self._hold_levels(self.bids)
         self._hold_levels(self.asks)
+        self._move_rpi()
         self._home = [(side, side.window(len(side))) for side in (self.bids, self.asks)]
+        self._rpi_home = [(side, side.window(len(side))) for side in (self.rpi_bids, self.rpi_asks)]
 
     def lap(self, steps_out: int) -> Iterator[list[Trade]]:
         """Yield the trades of each step, with the book as that step left it.
@@ -67,8 +76,28 @@ class Market:
         self._hold_spread()
         self._hold_levels(self.bids)
         self._hold_levels(self.asks)
+        self._move_rpi()
         self._tick_seq()
         return trades
+
+    def rpi_window(self, depth: int) -> tuple["RpiLevels", "RpiLevels"]:
+        """Return the best `depth` prices a side with their (size, RPI size).
+
+        An RPI order that would cross the other side's best is hidden; here only bids stand inside the spread.
+        """
+        bid_end, ask_end = self.asks.price(0) - 1, self.asks.price(0)
+        return (
+            _with_rpi(self.bids, self.rpi_bids, bid_end, depth),
+            _with_rpi(self.asks, self.rpi_asks, ask_end, depth),
+        )
+
+    def _move_rpi(self) -> None:
+        for side, rpi in ((self.bids, self.rpi_bids), (self.asks, self.rpi_asks)):
+            if self._random.random() < 0.5:
+                price = side.price(self._random.randrange(12)) - side.sign * self._random.randrange(2)
+                rpi.put(price, self._new_size() if self._random.random() < 0.6 else 0)
+            while len(rpi) > RPI_LEVELS_MAX:
+                rpi.put(rpi.price(-1), 0)
 
     def _tick_seq(self) -> None:
         self.seq += self._random.randint(1, 120)
@@ -137,5 +166,14 @@ class Market:
                 in_the_way = side.sign * (price - other_best) <= 0
                 (first if in_the_way else rest).append((side, price, home.get(price, 0)))
             rest += [(side, price, size) for price, size in home.items() if price not in side]
+        for side, home in self._rpi_home:
+            rest += [(side, price, size) for price, size in changes(side.window(len(side)), home, side.sign)]
         self._random.shuffle(rest)
         return first + rest
+
+
+def _with_rpi(side: Side, rpi: Side, best: int, depth: int) -> RpiLevels:
+    """Return a side with its RPI sizes; none is shown at a better price than `best`."""
+    shown = {price for price in rpi.window(len(rpi)) if side.sign * (price - best) >= 0}
+    prices = sorted(shown.union(side.window(depth)), key=lambda price: side.sign * price)[:depth]
+    return {price: (side.size(price), rpi.size(price) if price in shown else 0) for price in prices}

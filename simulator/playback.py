@@ -14,6 +14,7 @@ from simulator.instruments import Instrument
 from simulator.source import IDLE
 from simulator.switches import Switches
 from simulator.tape import Window
+from simulator.topics import Depth, depth_of
 
 BATCH_FRAMES = 256
 FILE_BYTES_MAX = 2 << 30
@@ -151,12 +152,13 @@ class Playback:
             if sent and frame.topic.startswith(prefix) and frame.topic.rpartition(".")[2] == symbol
         ]
 
-    def book(self, category: str, symbol: str, depth: int) -> tuple[Window, dict[str, int]] | None:
+    def book(self, category: str, symbol: str, depth: Depth) -> tuple[Window, dict[str, int]] | None:
         """Return the book that the frames sent so far lead to; the deepest where the file lacks the depth."""
-        depths = [int(topic.split(".")[1]) for topic in self._streams if _is_book_of(topic, symbol)]
-        if not depths:
+        depths = [depth_of(topic.split(".")[1]) for topic in self._streams if _is_book_of(topic, symbol)]
+        plain = [one for one in depths if isinstance(one, int)]
+        if depth not in depths and not (plain and isinstance(depth, int)):
             return None
-        served = depth if depth in depths else max(depths)
+        served = depth if depth in depths else max(plain)
         window, numbers = Window({}, {}), {"ts": 0, "u": 0, "seq": 0, "cts": 0}
         for message in self._messages(f"orderbook.{served}.", symbol):
             data = message["data"]
@@ -201,10 +203,18 @@ class Playback:
         }
         return [latest[start] for start in sorted(latest)]
 
+    def limits(self, category: str, symbol: str) -> tuple[int, int]:
+        """Return no limits: the file has none."""
+        return 0, 0
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Return nothing: the file is of one category."""
+        return []
+
 
 def _is_book_of(topic: str, symbol: str) -> bool:
     parts = topic.split(".")
-    return len(parts) == 3 and parts[0] == "orderbook" and parts[1].isdigit() and parts[2] == symbol
+    return len(parts) == 3 and parts[0] == "orderbook" and bool(depth_of(parts[1])) and parts[2] == symbol
 
 
 def derive_instruments(capture: Capture, category: str) -> list[Instrument]:

@@ -5,13 +5,14 @@ from typing import Any, Protocol
 from simulator.faults import Change
 from simulator.instruments import Instrument
 from simulator.tape import Window
+from simulator.topics import Depth
 
 IDLE = float("inf")
 """Nothing to do before a subscription changes."""
 
 
 class Source(Protocol):
-    """Frames, and the state that they lead to. Categories are `linear` and `spot`."""
+    """Frames, and the state that they lead to. Categories are those of `instruments.CATEGORIES`."""
 
     lossless: bool
     """True: as fast as the slowest connection reads. False: a connection that does not read is closed."""
@@ -34,7 +35,7 @@ class Source(Protocol):
     def instruments(self, category: str) -> list[Instrument]:
         """Return the instruments of a category, whatever their status."""
 
-    def book(self, category: str, symbol: str, depth: int) -> tuple[Window, dict[str, int]] | None:
+    def book(self, category: str, symbol: str, depth: Depth) -> tuple[Window, dict[str, int]] | None:
         """Return the last published window of a topic and its ts, u, seq, cts; None where there is none."""
 
     def trades(self, category: str, symbol: str) -> list[dict[str, Any]]:
@@ -45,3 +46,9 @@ class Source(Protocol):
 
     def candles(self, category: str, symbol: str, interval: str) -> list[dict[str, Any]]:
         """Return the candles as kline topics carry them, oldest first, the open one last."""
+
+    def limits(self, category: str, symbol: str) -> tuple[int, int]:
+        """Return the highest bid and the lowest ask that are let in, in ticks."""
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Return the maintenances that were announced, oldest first."""

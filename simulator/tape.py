@@ -1,34 +1,39 @@
 """A lap of one symbol's market, rendered: every book and trade frame, ready but for its times and numbers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import orjson
 
 from simulator import frames
-from simulator.book import Levels, changes
+from simulator.book import changes
 from simulator.candles import Candle
 from simulator.frames import Rows
 from simulator.instruments import Instrument, Listing
 from simulator.market import BOOK_BEATS, Market, Trade
+from simulator.topics import DEPTHS, FULL, RPI, SYMBOL_KINDS, Depth
 
-DEPTHS = (1, 50, 200, 1000)
-BEATS = {1: 1, 50: 1, 200: 2, 1000: 3}
+BEATS: dict[Depth, int] = {1: 1, 25: 1, 50: 1, 100: 2, 200: 2, 1000: 3, RPI: 2, FULL: 3}
 """A depth publishes at every n-th step: so a message of each carries about as many changes as the venue's."""
 LIQUIDATION_EVERY = 25
-"""Every n-th step with trades on linear is a liquidation."""
+"""Every n-th step with trades of a contract is a liquidation."""
+RPI_LEVELS = 50
+FULL_LEVELS = 10_000
 
 LAP_STEPS_MAX = 2_046
 LAP_STEPS_MIN = 120
 
+Size = str | tuple[str, str]
 TopOfBook = tuple[int, int, int, int]
 """Bid price, bid size, ask price, ask size, in ticks and steps."""
 
 
 @dataclass(slots=True)
 class Step:
-    """What one step sends. `seq` counts within the lap; `books` holds (index in DEPTHS, template)."""
+    """What one step sends. `seq` counts within the lap; `books` holds (place among the depths, template)."""
 
     seq: int
     top: TopOfBook
@@ -49,23 +54,26 @@ class Trades:
 
 @dataclass(slots=True)
 class Window:
-    """A window as a client holds it: price text to size text, a side, best price first."""
+    """A window as a client holds it: price text to size text, a side, best price first.
 
-    bids: dict[str, str]
-    asks: dict[str, str]
+    In an RPI book a size is the pair of sizes.
+    """
 
-    def rows(self, depth: int | None = None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    bids: dict[str, Size]
+    asks: dict[str, Size]
+
+    def rows(self, depth: int | None = None) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
         """Return the best `depth` rows of each side."""
-        return list(self.bids.items())[:depth], list(self.asks.items())[:depth]
+        return _rows_of(self.bids)[:depth], _rows_of(self.asks)[:depth]
 
     def apply(self, bids: Rows, asks: Rows) -> None:
         """Apply level changes as a client does; call `sort` when all are applied."""
         for side, rows in ((self.bids, bids), (self.asks, asks)):
-            for price, size in rows:
-                if Decimal(size) == 0:
+            for price, *sizes in rows:
+                if not any(map(Decimal, sizes)):
                     side.pop(price, None)
                 else:
-                    side[price] = size
+                    side[price] = sizes[0] if len(sizes) == 1 else (sizes[0], sizes[1])
 
     def sort(self) -> None:
         """Put the best price first again."""
@@ -73,11 +81,16 @@ class Window:
         self.asks = {price: self.asks[price] for price in sorted(self.asks, key=Decimal)}
 
 
+def _rows_of(side: dict[str, Size]) -> list[tuple[str, ...]]:
+    return [(price, size) if isinstance(size, str) else (price, *size) for price, size in side.items()]
+
+
 class Tape:
     """The steps of a lap, and the window of each depth at any place in it. Immutable once made."""
 
     def __init__(self, listing: Listing, random: Random, steps_out: int = LAP_STEPS_MAX) -> None:
         self.instrument = listing.instrument
+        self.depths = DEPTHS[self.instrument.category]
         market = Market(random, listing.mid_ticks, listing.size_steps)
         windows = _Windows(self.instrument, market)
         self._start = windows.texts()
@@ -93,6 +106,7 @@ class Tape:
 
     def _render_trades(self, taken: list[list[Trade]]) -> None:
         last, direction, count = self.last_price, "ZeroPlusTick", 0
+        kinds = SYMBOL_KINDS[self.instrument.category]
         for step, trades in zip(self.steps, taken, strict=True):
             directions = []
             for trade in trades:
@@ -107,22 +121,21 @@ class Tape:
             count += 1
             template = frames.trades_template(self.instrument, trades, directions)
             liquidation = b""
-            if self.instrument.category == "linear" and count % LIQUIDATION_EVERY == 1:
+            if "allLiquidation" in kinds and count % LIQUIDATION_EVERY == 1:
                 liquidation = frames.liquidation_template(self.instrument, trades[0])
             step.trades = Trades(trades, Candle.of_trades(trades), direction, template, liquidation)
 
-    def window(self, depth: int, published: int) -> Window:
+    def window(self, depth: Depth, published: int) -> Window:
         """Return the window of a depth after the first `published` messages of the lap."""
         start = self._start[depth]
         window = Window(dict(start.bids), dict(start.asks))
-        lane = DEPTHS.index(depth)
+        lane = self.depths.index(depth)
         messages = (template for step in self.steps for one, template in step.books if one == lane)
         for _, template in zip(range(published), messages, strict=False):
             data = orjson.loads(template % (0, 0, 0, 0))["data"]
             if depth == 1:
-                window = Window(dict(data["b"]), dict(data["a"]))
-            else:
-                window.apply(data["b"], data["a"])
+                window = Window({}, {})
+            window.apply(data["b"], data["a"])
         window.sort()
         return window
 
@@ -133,20 +146,28 @@ class _Windows:
     def __init__(self, instrument: Instrument, market: Market) -> None:
         self._instrument = instrument
         self._market = market
-        self._last = {depth: self._now(depth) for depth in DEPTHS}
+        self._depths = DEPTHS[instrument.category]
+        self._last = {depth: self._now(depth) for depth in self._depths}
 
-    def _now(self, depth: int) -> tuple[Levels, Levels]:
-        return self._market.bids.window(depth), self._market.asks.window(depth)
+    def _now(self, depth: Depth) -> tuple[Any, Any]:
+        if depth == RPI:
+            return self._market.rpi_window(RPI_LEVELS)
+        levels = depth if isinstance(depth, int) else FULL_LEVELS
+        return self._market.bids.window(levels), self._market.asks.window(levels)
 
-    def _texts(self, levels: Levels | list[tuple[int, int]]) -> list[tuple[str, str]]:
-        pairs = levels.items() if isinstance(levels, dict) else levels
-        return [(self._instrument.price(price), self._instrument.size(size)) for price, size in pairs]
+    def _rows(self, levels: Iterable[tuple[int, Any]]) -> list[tuple[str, ...]]:
+        price, size = self._instrument.price, self._instrument.size
+        return [
+            (price(one), *map(size, sizes)) if isinstance(sizes, tuple) else (price(one), size(sizes))
+            for one, sizes in levels
+        ]
 
-    def texts(self) -> dict[int, Window]:
-        return {
-            depth: Window(dict(self._texts(bids)), dict(self._texts(asks)))
-            for depth, (bids, asks) in self._last.items()
-        }
+    def texts(self) -> dict[Depth, Window]:
+        found = {}
+        for depth, (bids, asks) in self._last.items():
+            found[depth] = Window({}, {})
+            found[depth].apply(self._rows(bids.items()), self._rows(asks.items()))
+        return found
 
     def top(self) -> TopOfBook:
         bids, asks = self._now(1)
@@ -156,7 +177,7 @@ class _Windows:
     def publish(self, number: int) -> tuple[tuple[int, bytes], ...]:
         """Return the messages of the depths whose turn it is at this step, and whose window changed."""
         messages = []
-        for lane, depth in enumerate(DEPTHS):
+        for lane, depth in enumerate(self._depths):
             if number % BEATS[depth]:
                 continue
             now, last = self._now(depth), self._last[depth]
@@ -164,10 +185,12 @@ class _Windows:
                 continue
             self._last[depth] = now
             if depth == 1:
-                sides, kind = [self._texts(now[0]), self._texts(now[1])], "snapshot"
+                sides, kind = [self._rows(now[0].items()), self._rows(now[1].items())], "snapshot"
             else:
-                kind = "delta"
-                sides = [self._texts(changes(last[0], now[0], -1)), self._texts(changes(last[1], now[1], 1))]
+                kind, gone = "delta", (0, 0) if depth == RPI else 0
+                sides = [
+                    self._rows(changes(last[side], now[side], sign, gone)) for side, sign in ((0, -1), (1, 1))
+                ]
             messages.append((lane, frames.book_template(self._instrument, depth, kind, *sides)))
         return tuple(messages)
 

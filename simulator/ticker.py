@@ -1,8 +1,10 @@
 """The ticker of one generated symbol, in the words of each category."""
 
+import datetime
 from dataclasses import dataclass
 
 from simulator.candles import Candle
+from simulator.frames import OPTION_INDEX, OPTION_IV
 from simulator.instruments import Instrument
 from simulator.numbers import decimal_text, rescaled
 from simulator.tape import TopOfBook
@@ -12,6 +14,16 @@ VOLUME_DECIMALS = 4
 RATIO_DECIMALS = 6
 PAIRS = (("bid1Price", "bid1Size"), ("ask1Price", "ask1Size"), ("turnover24h", "volume24h"))
 """Fields that come together when one of them changes."""
+REST_NAMES = {
+    "bidPrice": "bid1Price",
+    "bidSize": "bid1Size",
+    "bidIv": "bid1Iv",
+    "askPrice": "ask1Price",
+    "askSize": "ask1Size",
+    "askIv": "ask1Iv",
+    "markPriceIv": "markIv",
+}
+"""What REST calls the fields of an option."""
 
 
 @dataclass(slots=True)
@@ -32,10 +44,8 @@ class Ticker:
     def opening(cls, instrument: Instrument, top: TopOfBook, last: int) -> "Ticker":
         """Return the ticker of a market that begins, with a day's plausible past."""
         volume = 40_000_000
-        previous = last - last // 150
-        return cls(
-            instrument, top, last, previous, last + last // 200, last - last // 90, volume, volume * last
-        )
+        previous, high, low = last - last // 150, last + abs(last) // 200, last - abs(last) // 90
+        return cls(instrument, top, last, previous, high, low, volume, volume * last)
 
     def add(self, trades: Candle, direction: str) -> None:
         """Count the trades of a moment, the last of them with this tick direction."""
@@ -52,9 +62,11 @@ class Ticker:
         volume = self.volume * instrument.step
         turnover = self.turnover * instrument.tick * instrument.step
         decimals = instrument.price_decimals + instrument.size_decimals
-        ratio = decimal_text(
-            (self.last - self.previous) * 10**RATIO_DECIMALS // self.previous, RATIO_DECIMALS, trim=True
-        )
+        ratio = self._ratio()
+        if instrument.category == "option":
+            return self._option_fields(ratio)
+        if instrument.category == "spread":
+            return self._spread_fields()
         if instrument.category == "spot":
             return {
                 "lastPrice": instrument.price(self.last),
@@ -66,6 +78,7 @@ class Ticker:
                 "price24hPcnt": ratio,
                 "usdIndexPrice": instrument.price(self._index()),
             }
+        dated = instrument.delivery_ms()
         return {
             "tickDirection": self.direction,
             "price24hPcnt": ratio,
@@ -81,12 +94,12 @@ class Ticker:
             "volume24h": decimal_text(
                 rescaled(volume, instrument.size_decimals, VOLUME_DECIMALS), VOLUME_DECIMALS
             ),
-            "fundingIntervalHour": "8",
-            "fundingCap": "0.005",
+            **({} if dated else {"fundingIntervalHour": "8", "fundingCap": "0.005"}),
             **self._single_open_interest(),
-            "nextFundingTime": str(ms // FUNDING_MS * FUNDING_MS + FUNDING_MS),
-            "fundingRate": "0.0001",
+            "nextFundingTime": "" if dated else str(ms // FUNDING_MS * FUNDING_MS + FUNDING_MS),
+            "fundingRate": "" if dated else "0.0001",
             **self._best(),
+            **(self._delivery(dated) if dated else {}),
             "preOpenPrice": "",
             "preQty": "",
             "curPreListingPhase": "",
@@ -95,7 +108,71 @@ class Ticker:
     def rest_fields(self, ms: int) -> dict[str, str]:
         """Return the fields as REST lists them: there spot has best bid and ask too."""
         fields = {"symbol": self.instrument.symbol, **self.fields(ms)}
+        if self.instrument.category == "option":
+            return {REST_NAMES.get(name, name): value for name, value in fields.items()}
         return {**fields, **self._best()}
+
+    def _ratio(self) -> str:
+        change = (self.last - self.previous) * 10**RATIO_DECIMALS // (abs(self.previous) or 1)
+        return decimal_text(change, RATIO_DECIMALS, trim=True)
+
+    def _delivery(self, delivery_ms: int) -> dict[str, str]:
+        moment = datetime.datetime.fromtimestamp(delivery_ms // 1_000, datetime.UTC)
+        return {
+            "deliveryTime": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "basisRate": "0.0012",
+            "basisRateYear": "0.05",
+            "basis": "12.5",
+            "deliveryFeeRate": "0",
+            "predictedDeliveryPrice": "0",
+        }
+
+    def _option_fields(self, ratio: str) -> dict[str, str]:
+        """The underlying stands still, so do the Greeks."""
+        price = self.instrument.price
+        bid, bid_size, ask, ask_size = self.top
+        size = self.instrument.size
+        return {
+            "bidPrice": price(bid),
+            "bidSize": size(bid_size),
+            "bidIv": "0.51",
+            "askPrice": price(ask),
+            "askSize": size(ask_size),
+            "askIv": "0.53",
+            "lastPrice": price(self.last),
+            "highPrice24h": price(self.high),
+            "lowPrice24h": price(self.low),
+            "markPrice": price((bid + ask) // 2),
+            "indexPrice": OPTION_INDEX,
+            "markPriceIv": OPTION_IV,
+            "underlyingPrice": OPTION_INDEX,
+            "openInterest": size(40_000),
+            "turnover24h": "120000",
+            "volume24h": size(self.volume),
+            "totalVolume": size(self.volume * 9),
+            "totalTurnover": "990000",
+            "delta": "0.45",
+            "gamma": "0.00002",
+            "vega": "110.2",
+            "theta": "-31.5",
+            "predictedDeliveryPrice": "0",
+            "change24h": ratio,
+        }
+
+    def _spread_fields(self) -> dict[str, str]:
+        price, size = self.instrument.price, self.instrument.size
+        bid, bid_size, ask, ask_size = self.top
+        return {
+            "bidPrice": price(bid),
+            "bidSize": size(bid_size),
+            "askPrice": price(ask),
+            "askSize": size(ask_size),
+            "lastPrice": price(self.last),
+            "highPrice24h": price(self.high),
+            "lowPrice24h": price(self.low),
+            "prevPrice24h": price(self.previous),
+            "volume24h": size(self.volume),
+        }
 
     def _index(self) -> int:
         return (self.top[0] + self.top[2]) // 2 + self.volume % 7 - 3

@@ -8,11 +8,9 @@ from simulator.hub import Hub
 from simulator.instruments import CATEGORIES
 from simulator.source import Source
 from simulator.switches import Switches
+from simulator.topics import STATUS
 
 NOT_FOUND = Refusal(404)
-STATUS_PATH = "/v5/public/misc/status"
-STATUS = "status"
-"""The category of the system-status path."""
 
 
 class Venue:

@@ -164,13 +164,12 @@ RESTS: dict[str, Kind] = {
 }
 
 
+def _happen(fault: Fault, _subject: None) -> Change:
+    return Change(fault.name, fault.common["category"], fault.common["symbol"], fault.values)
+
+
 def _change(does: str, **values: Any) -> Kind:
-    return Kind(
-        "market",
-        does,
-        lambda fault, _: Change(fault.name, fault.common["category"], fault.common["symbol"], fault.values),
-        values,
-    )
+    return Kind("market", does, _happen, values)
 
 
 MARKETS: dict[str, Kind] = {
@@ -182,5 +181,12 @@ MARKETS: dict[str, Kind] = {
     "listing": _change("a symbol is listed"),
     "delisting": _change("a symbol is delisted: u = 1, empty sides, then nothing"),
     "tick_change": _change("the tick is `factor` times as large from now on, u = 1", factor=10),
+    "maintenance": Kind(
+        "market",
+        "a maintenance is announced on system.status",
+        _happen,
+        {"title": "Maintenance", "state": "scheduled"},
+        {"category": "status", "symbol": "system.status"},
+    ),
     "lot_change": _change("the lot is `factor` times as large from now on, u = 1", factor=10),
 }

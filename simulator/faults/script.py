@@ -12,6 +12,7 @@ from simulator.faults.content import CONTENT
 from simulator.faults.elsewhere import HANDSHAKES, LINKS, MARKETS, REQUESTS, RESTS
 from simulator.faults.fault import COMMON, Kind
 from simulator.faults.order import ORDER
+from simulator.instruments import listing
 
 SCRIPT_ENTRIES_MAX = 10_000
 
@@ -65,8 +66,11 @@ def _check_entry(number: int, entry: dict[str, Any]) -> None:
         _check_value(f"entry {number}: {key}", value, allowed[key])
     if not 0 <= entry.get("chance", 0) <= 1:
         raise SimulatorError(f"entry {number}: chance was {entry['chance']}; it is a number from 0 to 1")
-    if kind.scope == "market" and not (entry.get("category") and entry.get("symbol")):
+    named = {**kind.defaults, **entry}
+    if kind.scope == "market" and not (named.get("category") and named.get("symbol")):
         raise SimulatorError(f"entry {number}: {name} is about one market; name its category and symbol")
+    if name == "listing":
+        listing(f"{entry['category']}:{entry['symbol']}")
 
 
 def _check_value(where: str, value: Any, example: Any) -> None:

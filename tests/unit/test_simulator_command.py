@@ -65,7 +65,7 @@ def test_serves_to_the_end_of_the_data_and_stops_at_a_signal(tmp_path: Path) -> 
     ("options", "told"),
     [
         (["--host", "0.0.0.0"], "loopback only"),
-        (["--symbols", "moon:BTCUSDT"], "use linear or spot"),
+        (["--symbols", "moon:BTCUSDT"], "use linear, inverse, spot, option, spread"),
         (["--symbols", "linear:btcusdt"], "capital letters"),
         (["--symbols", "linear:BTCUSDT,linear:BTCUSDT"], "named twice"),
         (["--switch", "moon=1"], "see --list-switches"),

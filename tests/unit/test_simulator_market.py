@@ -10,26 +10,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.book import changes
-from simulator.tape import DEPTHS
+from simulator.instruments import listings
+from simulator.memory import MemoryConnection, MemoryVenue
+from simulator.topics import DEPTHS, FULL, RPI, Depth
 from tests.support.simulated import Played
 
 STEPS_OF_A_SHORT_LAP = 120
+MARKETS = (
+    ("linear:BTCUSDT", 1),
+    ("linear:DOGEUSDT", 3),
+    ("spot:ETHUSDT", 2),
+    ("inverse:BTCUSD", 4),
+    ("option:BTC-25DEC26-90000-C", 5),
+    ("spread:SOLUSDT_SOL/USDT", 6),
+)
+BOOKS = [
+    (symbol, seed, depth)
+    for symbol, seed in MARKETS
+    for depth in DEPTHS[symbol.partition(":")[0]]
+    if depth != FULL
+]
 
 
 class ClientBook:
     """The book of protocol rules: a snapshot replaces, a delta overwrites, size zero deletes."""
 
     def __init__(self) -> None:
-        self.sides: tuple[dict[str, str], dict[str, str]] = ({}, {})
+        self.sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
     def apply(self, message: dict[str, Any]) -> None:
         data = message["data"]
         if message["type"] == "snapshot":
             self.sides = ({}, {})
         for side, rows in zip(self.sides, (data["b"], data["a"]), strict=True):
-            for price, size in rows:
-                if Decimal(size):
-                    side[price] = size
+            for price, *sizes in rows:
+                if any(map(Decimal, sizes)):
+                    side[price] = sizes[0] if len(sizes) == 1 else tuple(sizes)
                 else:
                     assert price in side, f"deleted a level that was not there: {price}"
                     del side[price]
@@ -39,18 +55,15 @@ class ClientBook:
         return max(map(Decimal, bids)), min(map(Decimal, asks))
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize(
-    ("symbol", "seed"), [("linear:BTCUSDT", 1), ("spot:ETHUSDT", 2), ("linear:DOGEUSDT", 3)]
-)
-def test_client_book_equals_the_window_at_every_message(symbol: str, seed: int, depth: int) -> None:
+@pytest.mark.parametrize(("symbol", "seed", "depth"), BOOKS)
+def test_client_book_equals_the_window_at_every_message(symbol: str, seed: int, depth: Depth) -> None:
     topic = f"orderbook.{depth}.{symbol.split(':')[1]}"
     more_than_a_lap = 3 * STEPS_OF_A_SHORT_LAP
     played = Played(symbol, [topic], more_than_a_lap, seed)
     book, last = ClientBook(), None
     for message in played.of(topic):
         book.apply(message)
-        assert [len(side) for side in book.sides] == [depth, depth]
+        assert [len(side) for side in book.sides] == [50 if depth == RPI else depth] * 2
         bid, ask = book.best()
         assert bid < ask
         data = message["data"]
@@ -67,8 +80,8 @@ def test_client_book_equals_the_window_at_every_message(symbol: str, seed: int, 
     assert list(map(Decimal, window.asks)) == sorted(map(Decimal, window.asks))
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_late_subscription_begins_with_the_window_of_the_moment(depth: int) -> None:
+@pytest.mark.parametrize("depth", DEPTHS["linear"])
+def test_late_subscription_begins_with_the_window_of_the_moment(depth: Depth) -> None:
     early = f"orderbook.{depth}.BTCUSDT"
     played = Played("linear:BTCUSDT", [early], 97)
     book = ClientBook()
@@ -231,3 +244,37 @@ def test_changes_turn_one_window_into_the_other(old: dict[int, int], new: dict[i
     assert {price: size for price, size in result.items() if size} == new
     prices = [sign * price for price, _ in changes(old, new, sign)]
     assert prices == sorted(prices)
+
+
+def test_rpi_sizes_come_and_go_on_prices_that_do_not_cross() -> None:
+    played = Played("linear:BTCUSDT", ["orderbook.rpi.BTCUSDT", "orderbook.1.BTCUSDT"], 900)
+    deltas = [message["data"] for message in played.of("orderbook.rpi.BTCUSDT")[1:]]
+    rows = [row for data in deltas for row in data["b"] + data["a"]]
+    assert all(len(row) == 3 for row in rows)
+    assert any(row[1] == "0" and row[2] != "0" for row in rows), "a price with RPI only"
+    assert any(row[1] != "0" and row[2] != "0" for row in rows)
+    assert any(row[1:] == ["0", "0"] for row in rows)
+
+
+def test_a_spread_has_prices_below_zero() -> None:
+    played = Played("spread:SOLUSDT_SOL/USDT", ["orderbook.25.SOLUSDT_SOL/USDT"], 50)
+    prices = [Decimal(price) for price, _ in played.outlet.messages()[0]["data"]["b"]]
+    assert min(prices) < 0
+    assert len(set(prices)) == 25
+
+
+def test_options_trade_in_one_topic_a_coin() -> None:
+    both = "option:BTC-25DEC26-90000-C,option:BTC-25DEC26-80000-P-USDT"
+    venue = MemoryVenue(listings(both), rate=200.0, lap_steps=120)
+    client = venue.connect("/v5/public/option")
+    assert isinstance(client, MemoryConnection)
+    client.send(b'{"op":"subscribe","args":["publicTrade.BTC"]}')
+    venue.advance(venue.now_ns + 2_000_000_000)
+    messages = [orjson.loads(item) for _, item in client.take() if isinstance(item, bytes)][1:]
+    assert {message["topic"] for message in messages} == {"publicTrade.BTC"}
+    assert {one["s"] for message in messages for one in message["data"]} == {
+        "BTC-25DEC26-90000-C",
+        "BTC-25DEC26-80000-P-USDT",
+    }
+    ids = [message["id"] for message in messages]
+    assert len(set(ids)) == len(ids)

@@ -7,6 +7,7 @@ import pytest
 
 from simulator.errors import SimulatorError
 from simulator.hub import Hub
+from simulator.instrument_info import info as instrument_info
 from simulator.playback import Capture, Playback, derive_instruments, read_capture
 from simulator.source import IDLE
 from simulator.switches import Switches
@@ -138,7 +139,7 @@ def test_rest_state_follows_what_was_sent(stamped: Capture) -> None:
 
 def test_instruments_have_the_grid_of_the_file(stamped: Capture) -> None:
     (one,) = derive_instruments(stamped, "linear")
-    info = one.info()
+    info = instrument_info(one)
     assert info["priceFilter"]["tickSize"] == "0.010"
     assert info["lotSizeFilter"]["qtyStep"] == "0.5"
     assert info["priceScale"] == "3"
@@ -160,6 +161,6 @@ def test_a_real_capture_is_played_byte_for_byte_and_ends_in_the_known_books() ->
             capture(f"linear.orderbook.200.{symbol}.expected.jsonl").read_text().splitlines()[-1]
         )
         assert numbers["u"] == last["u"]
-    grids = {one.symbol: one.info() for one in player.source.instruments("linear")}
+    grids = {one.symbol: instrument_info(one) for one in player.source.instruments("linear")}
     assert grids["SOLUSDT"]["priceFilter"]["tickSize"] == "0.010"
     assert grids["DOGEUSDT"]["lotSizeFilter"]["qtyStep"] == "1"

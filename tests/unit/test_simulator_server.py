@@ -232,7 +232,7 @@ def test_an_idle_socket_can_be_closed_as_long_as_it_has_no_topic() -> None:
     run(scenario)
 
 
-@pytest.mark.parametrize("path", ["/v5/public/option", "/v5/private", "/"])
+@pytest.mark.parametrize("path", ["/v5/public/futures", "/v5/private", "/"])
 def test_other_paths_are_not_found(path: str) -> None:
     async def scenario() -> None:
         async with simulator() as one:
