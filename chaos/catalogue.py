@@ -132,6 +132,7 @@ def _cases() -> list[Case]:
                 "frozen",
             )
         ),
+        Case("limited", "connection", {"limit_bytes": 10_000}),
         Case("slow", "connection", {"bytes_per_s": 40_000}, lasts_s=5),
         Case("latency", "connection", lasts_s=5),
         Case("server_ping", "connection"),

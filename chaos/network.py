@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from picows import WSError, WSMsgType
+from picows import WSMsgType
 
 from chaos.log import Log
 from engine.clock import ManualClock
@@ -26,8 +26,6 @@ HANDSHAKE_TRIPS: Final = 4  # TCP, TLS, HTTP
 class Peer(Protocol):
     """The venue's end of a connection."""
 
-    number: int
-
     def receive(self, text: bytes) -> None:
         """Take one message of the client."""
 
@@ -35,18 +33,16 @@ class Peer(Protocol):
         """The connection is gone."""
 
 
-Accept = Callable[["Link", str, str], Awaitable[Peer]]
-"""(link, category, gateway): what a gateway has before ``/v5``."""
+Accept = Callable[["Link", str], Awaitable[Peer]]
+"""(link, path of the URL)."""
 
 
 @dataclass(slots=True)
 class Conditions:
-    """How messages travel. Times in seconds; ``bytes_per_s`` 0 is without limit."""
+    """How messages travel; what else can be wrong with a wire, the simulator does."""
 
     latency_s: float = 0.02
     jitter_s: float = 0.01
-    bytes_per_s: int = 0
-    slices: int = 1
     is_silent_down: bool = False
     is_silent_up: bool = False
 
@@ -100,7 +96,7 @@ class Link:
         if self.conditions.is_silent_up:
             return
         # Apart by a little: timers of one moment have no order.
-        arrival_s = self._loop.time() + self._travel_s(len(text))
+        arrival_s = self._loop.time() + self._network.travel_s(self.conditions)
         self._up_free_s = max(self._up_free_s + APART_S, arrival_s)
         self._loop.call_at(self._up_free_s, self._arrive, text)
 
@@ -125,7 +121,7 @@ class Link:
             # What picows does at the first bytes of such a frame.
             self._loop.call_soon(self._refuse_message)
             return
-        arrival_s = self._loop.time() + self._travel_s(len(payload))
+        arrival_s = self._loop.time() + self._network.travel_s(self.conditions)
         self._down_free_s = arrival_s = max(self._down_free_s, arrival_s)
         if len(self._down) >= IN_FLIGHT_MAX:
             self.cut()
@@ -134,40 +130,19 @@ class Link:
         if self._timer is None:
             self._timer = self._loop.call_at(arrival_s, self._deliver)
 
-    def close(self, code: int) -> None:
-        """End the connection from the venue's side, with a close frame behind what is in flight."""
+    def close(self, code: int | None) -> None:
+        """End the connection behind what is in flight, with a close frame or without one."""
         self._loop.call_at(max(self._down_free_s, self._loop.time()), self._close_now, code)
 
     def cut(self) -> None:
         """Reset: what is in flight is lost."""
         self._end("cut")
 
-    def block(self, seconds: float) -> None:
-        """Let nothing arrive for so long; then all of it at once."""
-        self._down_free_s = max(self._down_free_s, self._loop.time() + seconds)
-
-    async def refuse(self, status: int) -> None:
-        """Answer the handshake with an HTTP status; 0: not at all. Raises what a client sees."""
-        self._network.log.add("refused", f"{self.number} {status}")
-        if not status:
-            await asyncio.Event().wait()
-        raise WSError(f"handshake was answered with {status}")
-
     # inside
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
-
-    def _travel_s(self, size: int) -> float:
-        conditions, random = self.conditions, self._network.random
-        travel_s = conditions.latency_s
-        for _ in range(conditions.slices):
-            travel_s += conditions.jitter_s * random.random()
-        if conditions.bytes_per_s:
-            free_s = max(self._down_free_s, self._loop.time())
-            travel_s += free_s - self._loop.time() + size / conditions.bytes_per_s
-        return travel_s
 
     def _arrive(self, text: bytes) -> None:
         if self.is_open and self.peer is not None:
@@ -189,11 +164,13 @@ class Link:
             self._network.delivered(self, batch)
             self._frames.received(batch, now.wall_ns, now.mono_ns)
 
-    def _close_now(self, code: int) -> None:
-        if self.is_open and not self.conditions.is_silent_down:
+    def _close_now(self, code: int | None) -> None:
+        if not self.is_open or self.conditions.is_silent_down:
+            return
+        if code is not None:
             info = _CloseInfo(_Code(code), "")
             self.close_handshake = _CloseHandshake(info, info, recv_then_sent=True)
-            self._end(f"close {code}")
+        self._end(f"close {code or ''}")
 
     def _refuse_message(self) -> None:
         if self.is_open:
@@ -234,16 +211,13 @@ class Network:
         self.attempts += 1
         number = self.attempts
         async with asyncio.timeout(options.connect_timeout_s):
-            travel_s = self.conditions.latency_s + self.conditions.jitter_s * self.random.random()
-            await asyncio.sleep(HANDSHAKE_TRIPS * travel_s)
+            await asyncio.sleep(HANDSHAKE_TRIPS * self.travel_s(self.conditions))
             if self.failure is not None:
                 error = self.failure()
                 self.log.add("failed", f"{number} {type(error).__name__}")
                 raise error
             link = Link(self, frames, url, number, options)
-            path = urlsplit(url).path
-            gateway, _, category = path.rpartition("/v5/public/")
-            link.peer = await self.accept(link, category, gateway.strip("/"))
+            link.peer = await self.accept(link, urlsplit(url).path)
         self.links.append(link)
         self.log.add("open", f"{number} {url}")
         frames.opened(link)
@@ -251,8 +225,11 @@ class Network:
 
     def fresh(self) -> Conditions:
         """Return the conditions of a new connection: its own, beginning as the network's."""
-        now = self.conditions
-        return Conditions(now.latency_s, now.jitter_s, now.bytes_per_s, now.slices)
+        return Conditions(self.conditions.latency_s, self.conditions.jitter_s)
+
+    def travel_s(self, conditions: Conditions) -> float:
+        """Return how long a message travels."""
+        return conditions.latency_s + conditions.jitter_s * self.random.random()
 
     def delivered(self, link: Link, batch: list[bytes]) -> None:
         """Messages reached the client."""

@@ -1,6 +1,5 @@
 """One trial: a fault is brought about, and what is promised of it is held against what happened."""
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -66,7 +65,7 @@ class _Run:
         world, case = self._world, self._case
         world.venue.watch(world.topics)
         world.subscribe(world.symbols)
-        player = asyncio.create_task(world.venue.play())
+        world.venue.step()
         if case.starting:
             await self._happen()
         async with world.feed:
@@ -85,7 +84,6 @@ class _Run:
             await self._recover()
             await world.sleep(AFTERMATH_S)
             self._judge()
-        player.cancel()
 
     async def _happen(self) -> None:
         world, case = self._world, self._case
@@ -103,7 +101,7 @@ class _Run:
         topics = topics_of_kind(case.kind, world.topics, world.deep)
         if topics != world.topics:
             entry["topic"] = self._target = world.random.choice(topics)
-        world.venue.plan.arm([entry], world.venue.now_ns())
+        world.venue.arm(entry)
         if case.starting:
             return
         if not await world.until(lambda: bool(world.venue.plan.log), HAPPENS_WITHIN_S):
@@ -113,11 +111,9 @@ class _Run:
         if case.lasts_s:
             await world.sleep(case.lasts_s)
             world.venue.plan.clear()
-            world.calm()
 
     def _fired_s(self) -> float:
-        at_ns: int = self._world.venue.plan.log[0]["at_ns"]
-        return (at_ns - self._world.venue.start_ns) / NS_PER_S
+        return self._world.venue.seconds(self._world.venue.plan.log[0]["at_ns"])
 
     async def _recover(self) -> None:
         """Wait until the fault was noticed and every topic is in step again, within what is promised."""
@@ -205,7 +201,7 @@ class _Run:
                 )
             ]
             if uncovered and self._promise.gaps:
-                at_s = (uncovered[0] - world.venue.start_ns) / NS_PER_S
+                at_s = world.venue.seconds(uncovered[0])
                 self._trial.fail(
                     f"{len(uncovered)} messages of {topic} are neither recorded nor in the ledger, "
                     f"from {at_s:.3f} s"

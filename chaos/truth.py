@@ -42,12 +42,6 @@ class Truth:
         if topic.startswith("orderbook."):
             self._follow(topic, orjson.loads(payload))
 
-    def opening(self, topic: str, payload: bytes) -> None:
-        """A message began one subscription: it says what the book is, and changes nothing."""
-        if topic.startswith("orderbook."):
-            data = orjson.loads(payload)["data"]
-            self._keep(topic, data["u"], _side(data["b"]), _side(data["a"]))
-
     def book(self, topic: str, update_id: int) -> tuple[Side, Side] | None:
         """Return bids and asks of a book as they were at an update id; None where it never had that."""
         return self._history[topic].get(update_id)

@@ -42,7 +42,9 @@ class World:
         self.log = Log(self.clock)
         self.category = self.random.choice(categories)
         self.symbols = ["BTCUSDT", "ETHUSDT", *(f"X{number}USDT" for number in range(symbols - 2))][:symbols]
-        self.venue = Venue(self.category, self.symbols[:2], self.clock, self.log, seed=seed, rate=rate)
+        self.venue = Venue(
+            self.category, self.symbols[:2], self.clock, self.log, seed=seed, rate=rate * symbols
+        )
         self.network = Network(self.clock, self.random, self.log, self.venue.accept)
         self.network.conditions.latency_s = self.random.uniform(0.002, 0.08)
         self.network.conditions.jitter_s = self.random.uniform(0.0, 0.04)
@@ -91,7 +93,6 @@ class World:
             if self.log.now_s >= end_s:
                 return False
             await asyncio.sleep(POLL_S)
-            self.venue.do_due()
         return True
 
     def is_in_step(self) -> bool:
@@ -122,11 +123,6 @@ class World:
         """Return for how long a message travels at most, there and back."""
         now = self.network.conditions
         return 2 * (now.latency_s + now.jitter_s) + 2 * POLL_S
-
-    def calm(self) -> None:
-        """Let every connection be as it was at first."""
-        for link in self.links():
-            link.conditions = self.network.fresh()
 
     def links(self) -> list[Link]:
         """Return the open connections."""
