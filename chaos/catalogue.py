@@ -61,7 +61,7 @@ def _cases() -> list[Case]:
         Case("drop_run", "book", delta),
         Case("duplicate", "book", delta),
         Case("reorder", "book", delta),
-        Case("late", "book", delta),
+        Case("late", "book", {**delta, "late_ms": 2_000}),
         Case("heaped", "book"),
         Case("heaped", "level1"),
         Case("heaped", "trades", {"frames": 4}),

@@ -11,8 +11,9 @@ __all__ = ["KINDS", "Promise", "PromiseError", "read_promises"]
 
 HEADING: Final = "| fault | topics |"
 COLUMNS: Final = 6
-OUTCOME: Final = re.compile(r"(gap|event|counted) (`\w+`(?: or `\w+`)*)")
+OUTCOME: Final = re.compile(r"(perhaps gap|gap|event|counted) (`\w+`(?: or `\w+`)*)")
 SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?) s")
+PERHAPS: Final = "perhaps gap"
 NOTHING: Final = "nothing lost"
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -38,8 +39,8 @@ class PromiseError(ValueError):
 class Promise:
     """A row of the table, for one kind of topic.
 
-    ``outcomes`` are (gap, event or counted; names of which one must come). ``within_s`` counts from the
-    fault, ``back_s`` from its end until every topic is in step.
+    ``outcomes`` are (gap, event or counted; names of which one must come), ``may`` the causes of further gaps
+    that may come. ``within_s`` counts from the fault, ``back_s`` from its end until every topic is in step.
     """
 
     fault: str
@@ -47,6 +48,7 @@ class Promise:
     outcomes: tuple[tuple[str, tuple[str, ...]], ...]
     within_s: float
     back_s: float
+    may: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -56,7 +58,7 @@ class Promise:
     @property
     def gaps(self) -> frozenset[str]:
         """Causes of the gaps that may be; empty: there must be none."""
-        return frozenset(name for what, names in self.outcomes if what == "gap" for name in names)
+        return self.may.union(*(names for what, names in self.outcomes if what == "gap"))
 
 
 def read_promises(text: str | None = None) -> dict[str, Promise]:
@@ -83,17 +85,19 @@ def _row(line: str) -> list[Promise]:
     if len(cells) != COLUMNS:
         raise PromiseError(f"a row has {COLUMNS} cells, this one {len(cells)}: {line}")
     fault, kinds, _, within, becomes, back = cells
-    outcomes = tuple(
+    named = [
         (what, tuple(name.strip("`") for name in names.split(" or ")))
         for what, names in OUTCOME.findall(becomes)
-    )
+    ]
+    outcomes = tuple(outcome for outcome in named if outcome[0] != PERHAPS)
+    may = frozenset(name for what, names in named if what == PERHAPS for name in names)
     if not outcomes and NOTHING not in becomes:
         raise PromiseError(f"{fault}: what becomes of it was {becomes!r}: gap, event, counted or {NOTHING}")
     unknown = set(kinds.split(", ")) - KINDS.keys()
     if unknown:
         raise PromiseError(f"{fault}: topics were {sorted(unknown)}; there are {', '.join(KINDS)}")
     return [
-        Promise(fault.strip("`"), kind, outcomes, _seconds(fault, within), _seconds(fault, back))
+        Promise(fault.strip("`"), kind, outcomes, _seconds(fault, within), _seconds(fault, back), may)
         for kind in kinds.split(", ")
     ]
 

@@ -63,9 +63,7 @@ class _Run:
     async def play(self) -> None:
         """Start, let the fault happen, wait for the end of its consequences, and judge."""
         world, case = self._world, self._case
-        world.venue.watch(world.topics)
-        world.subscribe(world.symbols)
-        world.venue.step()
+        world.begin()
         if case.starting:
             await self._happen()
         async with world.feed:
@@ -112,6 +110,13 @@ class _Run:
             await world.sleep(case.lasts_s)
             world.venue.plan.clear()
 
+    def _is_over(self) -> bool:
+        """Whether a fault that happens a number of times has happened so often; when it did for the last."""
+        plan = self._world.venue.plan
+        if plan.log and plan.faults and not self._case.lasts_s:
+            self._ended_s = max(self._ended_s, self._world.venue.seconds(plan.log[-1]["at_ns"]))
+        return all(fault.spent or not fault.times for fault in plan.faults)
+
     def _fired_s(self) -> float:
         return self._world.venue.seconds(self._world.venue.plan.log[0]["at_ns"])
 
@@ -129,6 +134,7 @@ class _Run:
             wanted = " and ".join(f"{what} {' or '.join(names)}" for what, names in missing)
             trial.fail(f"expected {wanted} within {promise.within_s} s, got {self._got()}")
         trial.noticed_s = world.log.now_s - self._began_s
+        await world.until(self._is_over, HAPPENS_WITHIN_S)
         limit_s = max(self._ended_s, self._began_s) + promise.back_s - world.log.now_s + world.network_s()
         if not await world.until(world.is_in_step, limit_s):
             trial.fail(f"not in step {promise.back_s} s after the fault: {world.out_of_step()}")

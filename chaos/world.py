@@ -69,6 +69,12 @@ class World:
         names += [f"publicTrade.{symbol}", f"tickers.{symbol}", f"kline.1.{symbol}"]
         return [*names, f"allLiquidation.{symbol}"] if self.category == "linear" else names
 
+    def begin(self) -> None:
+        """Let the venue move, and want every topic."""
+        self.venue.watch(self.topics)
+        self.venue.step()
+        self.subscribe(self.symbols)
+
     def subscribe(self, symbols: Sequence[str]) -> None:
         """Want the topics of symbols."""
         for symbol in symbols:
