@@ -7,7 +7,16 @@ from urllib.parse import urlsplit
 
 from engine.errors import EndpointError, nearest
 
-__all__ = ["ENVIRONMENTS", "REGIONS", "Hosts", "check_url", "hosts", "public_base", "rest_base"]
+__all__ = [
+    "ENVIRONMENTS",
+    "REGIONS",
+    "Hosts",
+    "check_url",
+    "hosts",
+    "public_base",
+    "public_path",
+    "rest_base",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,11 @@ def public_base(environment: str = "mainnet", *, region: str = "", url: str | No
     if "/v5/" in base:
         raise EndpointError(base, "names a path", "give the base only: " + base.partition("/v5/")[0])
     return f"{base}/v5/public"
+
+
+def public_path(category: str) -> str:
+    """Return what is added to `public_base` for a category."""
+    return "misc/status" if category == "status" else category
 
 
 def rest_base(environment: str = "mainnet", *, region: str = "", url: str | None = None) -> str:

@@ -1,8 +1,8 @@
 """Which topics exist: one table, from which topics are built, parsed and refused.
 
 A topic is ``kind.parameter.key`` or ``kind.key``; the key is a symbol, except for option trades, which come
-by base coin. The same symbol exists in several categories, so a topic means something only together with its
-category.
+by base coin, and for the kinds in KEYS. The same symbol exists in several categories, so a
+topic means something only together with its category.
 """
 
 import re
@@ -15,7 +15,9 @@ from engine.errors import TopicError, nearest
 __all__ = [
     "CATEGORIES",
     "INTERVALS",
+    "KEYS",
     "KINDS",
+    "STATUS",
     "Topic",
     "build",
     "check_category",
@@ -27,14 +29,15 @@ __all__ = [
 ]
 
 CATEGORIES: Final = ("spot", "linear", "inverse", "option", "spread")
+STATUS: Final = "status"  # a category without a market: the path of system.status
 INTERVALS: Final = ("1", "3", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M")
 
 # Kind -> category -> its parameters (depths, intervals); an empty tuple: the kind exists and takes none.
 KINDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "orderbook": {
-        "spot": ("1", "50", "200", "1000"),
-        "linear": ("1", "50", "200", "1000"),
-        "inverse": ("1", "50", "200", "1000"),
+        "spot": ("1", "50", "200", "1000", "rpi", "full"),
+        "linear": ("1", "50", "200", "1000", "rpi"),
+        "inverse": ("1", "50", "200", "1000", "rpi"),
         "option": ("25", "100"),
         "spread": ("25",),
     },
@@ -42,10 +45,32 @@ KINDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "tickers": {"spot": (), "linear": (), "inverse": (), "option": (), "spread": ()},
     "kline": {"spot": INTERVALS, "linear": INTERVALS, "inverse": INTERVALS},
     "allLiquidation": {"linear": (), "inverse": ()},
+    "priceLimit": {"spot": (), "linear": (), "inverse": ()},
+    "insurance": {"linear": (), "inverse": ()},
+    "adlAlert": {"linear": (), "inverse": ()},
+    "system": {STATUS: ()},
+}
+
+# Kinds whose key is no symbol: (kind, category) -> the keys there are.
+KEYS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("insurance", "linear"): ("USDT", "USDC"),
+    ("insurance", "inverse"): ("inverse",),
+    ("adlAlert", "linear"): ("USDT", "USDC"),
+    ("adlAlert", "inverse"): ("inverse",),
+    ("system", STATUS): ("status",),
 }
 
 # What older documents name -> what took its place.
-REPLACED_KINDS: Final = {"liquidation": "allLiquidation", "trade": "publicTrade"}
+REPLACED_KINDS: Final = {
+    "liquidation": "allLiquidation",
+    "trade": "publicTrade",
+    "instrument_info": "tickers",
+    "candle": "kline",
+    "klineV2": "kline",
+    "orderBookL2_25": "orderbook.50",
+    "orderBook_200": "orderbook.200",
+}
+RETIRED_KINDS: Final = ("lt", "tickers_lt", "kline_lt")  # of leveraged tokens
 REPLACED_PARAMETERS: Final = {("orderbook", "500"): "1000"}
 
 _SYMBOL: Final = re.compile(r"(?!.*\.\.)[A-Z0-9][A-Z0-9._/-]{0,40}", re.ASCII)
@@ -65,12 +90,17 @@ class Topic:
     @property
     def starts_with_snapshot(self) -> bool:
         """Whether the venue sends a snapshot first, without which the rest means nothing."""
-        return self.kind in ("orderbook", "tickers")
+        return self.kind in ("orderbook", "tickers") and not self.begins_with_rest
+
+    @property
+    def begins_with_rest(self) -> bool:
+        """Whether its book begins with an answer of REST, as only deltas are sent."""
+        return self.kind == "orderbook" and self.parameter == "full"
 
 
 def check_category(category: str) -> None:
     """Raise TopicError unless the category exists."""
-    if category not in CATEGORIES:
+    if category not in CATEGORIES and category != STATUS:
         suggestions = nearest(category, CATEGORIES) or CATEGORIES
         raise TopicError(f"category was {category!r}, which does not exist", category, suggestions)
 
@@ -86,9 +116,9 @@ def check_symbol(symbol: str) -> None:
 
 
 def depths(category: str) -> tuple[int, ...]:
-    """Return the depths of order books that a category has."""
+    """Return the plain depths of order books that a category has."""
     check_category(category)
-    return tuple(int(depth) for depth in KINDS["orderbook"][category])
+    return tuple(int(depth) for depth in KINDS["orderbook"].get(category, ()) if depth.isdecimal())
 
 
 def with_companion(category: str, book: int | str | Iterable[int | str] | None) -> tuple[int | str, ...]:
@@ -103,7 +133,7 @@ def build(category: str, kind: str, key: str, parameter: object = "") -> str:
     check_category(category)
     kind_in_category(category, kind)
     _check_parameter(category, kind, str(parameter))
-    check_symbol(key)
+    _check_key(category, kind, key)
     return str(Topic(kind, str(parameter), key))
 
 
@@ -116,7 +146,7 @@ def parse(category: str, topic: str) -> Topic:
     if by_category:
         parameter, _, rest = rest.partition(".")
     _check_parameter(category, kind, parameter)
-    check_symbol(rest)
+    _check_key(category, kind, rest)
     return Topic(kind, parameter, rest)
 
 
@@ -124,6 +154,9 @@ def kind_in_category(category: str, kind: str) -> tuple[str, ...]:
     """Return the parameters that a kind takes in a category. Raises TopicError if it is not there."""
     if kind in REPLACED_KINDS:
         raise TopicError(f"topic kind {kind!r} was replaced", kind, (REPLACED_KINDS[kind],))
+    if kind in RETIRED_KINDS:
+        problem = f"topic kind {kind!r} went with the leveraged tokens"
+        raise TopicError(problem, kind, remedy="ask for tickers and kline of the market itself")
     if kind not in KINDS:
         raise TopicError(
             f"topic kind was {kind!r}, which does not exist", kind, nearest(kind, KINDS) or tuple(KINDS)
@@ -144,20 +177,23 @@ def symbol_topics(
     ticker: bool = False,
     kline: str | int | Iterable[str | int] = (),
     liquidations: bool = False,
+    price_limits: bool = False,
 ) -> list[tuple[str, ...]]:
     """Return the topics wanted of each symbol, one tuple a symbol, none twice. Raises TopicError.
 
-    ``book`` is one depth, several, or None; ``kline`` one interval or several. Option trades come by base
-    coin, so they stand with the first symbol of that coin.
+    ``book`` is one depth (a number, "rpi", "full"), several, or None; ``kline`` one interval
+    or several. Option trades come by base coin, so they stand with the first symbol of that coin.
     """
     check_category(category)
     wanted: list[tuple[str, object]] = [("orderbook", depth) for depth in _as_tuple(book)]
     wanted += [("publicTrade", "")] * trades + [("tickers", "")] * ticker
     wanted += [("kline", interval) for interval in _as_tuple(kline)]
-    wanted += [("allLiquidation", "")] * liquidations
+    wanted += [("allLiquidation", "")] * liquidations + [("priceLimit", "")] * price_limits
     if not wanted:
         raise TopicError(
-            "nothing was asked for", category, remedy="give book=, trades=, ticker=, kline= or liquidations="
+            "nothing was asked for",
+            category,
+            remedy="give book=, trades=, ticker=, kline=, liquidations= or price_limits=",
         )
     if isinstance(symbols, str):
         raise TopicError(f"symbols was the text {symbols!r}", symbols, remedy=f"give a list: [{symbols!r}]")
@@ -186,6 +222,15 @@ def _as_tuple(values: object) -> tuple[object, ...]:
     if isinstance(values, Iterable):
         return tuple(values)
     raise TopicError(f"expected one value or several, was {values!r}", values)
+
+
+def _check_key(category: str, kind: str, key: str) -> None:
+    allowed = KEYS.get((kind, category))
+    if allowed is None:
+        check_symbol(key)
+    elif key not in allowed:
+        problem = f"key of {kind} was {key[:64]!r}; {category} has {', '.join(allowed)}"
+        raise TopicError(problem, key, nearest(key, allowed) or allowed)
 
 
 def _check_parameter(category: str, kind: str, parameter: str) -> None:

@@ -3,30 +3,42 @@
 import pytest
 
 from engine.bybit import topics
-from engine.bybit.topics import CATEGORIES, KINDS
+from engine.bybit.topics import CATEGORIES, KEYS, KINDS, STATUS
 from engine.errors import TopicError
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("category", [*CATEGORIES, STATUS])
 def test_every_topic_of_the_table_is_built_and_taken_apart_again(category: str) -> None:
     symbol = {"option": "BTC-25DEC26-90000-C", "spread": "SOLUSDT_SOL/USDT".replace("_", "/")}.get(
         category, "BTCUSDT"
     )
     for kind, by_category in KINDS.items():
         for parameter in by_category.get(category, ()) or [""] * (category in by_category):
-            name = topics.build(category, kind, symbol, parameter)
-            parts = topics.parse(category, name)
-            assert (parts.kind, parts.parameter, parts.key) == (kind, parameter, symbol)
-            assert str(parts) == name
+            for key in KEYS.get((kind, category), (symbol,)):
+                name = topics.build(category, kind, key, parameter)
+                parts = topics.parse(category, name)
+                assert (parts.kind, parts.parameter, parts.key) == (kind, parameter, key)
+                assert str(parts) == name
 
 
 @pytest.mark.parametrize(
     ("category", "topic", "message"),
     [
-        ("linear", "orderbook.500.BTCUSDT", "depth was 500; linear has 1, 50, 200, 1000: use 1000"),
-        ("linear", "orderbook.100.BTCUSDT", "depth was 100; linear has 1, 50, 200, 1000: use 50 or 200"),
+        ("linear", "orderbook.500.BTCUSDT", "depth was 500; linear has 1, 50, 200, 1000, rpi: use 1000"),
+        ("linear", "orderbook.100.BTCUSDT", "depth was 100; linear has 1, 50, 200, 1000, rpi: use 50 or 200"),
         ("linear", "orderbook.5000.BTCUSDT", "use 1000"),
+        ("linear", "orderbook.full.BTCUSDT", "depth was full; linear has 1, 50, 200, 1000, rpi"),
+        ("option", "orderbook.rpi.BTC-25DEC26-90000-C", "depth was rpi; option has 25, 100"),
         ("option", "orderbook.50.BTC-25DEC26-90000-C", "depth was 50; option has 25, 100: use 25 or 100"),
+        ("linear", "instrument_info.100ms.BTCUSDT", "'instrument_info' was replaced: use tickers"),
+        ("linear", "orderBookL2_25.BTCUSDT", "was replaced: use orderbook.50"),
+        ("spot", "tickers_lt.BTC3LUSDT", "leveraged tokens: ask for tickers and kline of the market itself"),
+        ("linear", "insurance.BTC", "key of insurance was 'BTC'; linear has USDT, USDC: use USDT or USDC"),
+        ("inverse", "adlAlert.USDT", "inverse has inverse: use inverse"),
+        ("spot", "insurance.USDT", "spot has no insurance: insurance exists in linear, inverse"),
+        ("linear", "system.status", "linear has no system: system exists in status"),
+        ("status", "system.state", "status has status: use status"),
+        ("status", "orderbook.50.BTCUSDT", "status has no orderbook"),
         ("spot", "liquidation.BTCUSDT", "topic kind 'liquidation' was replaced: use allLiquidation"),
         (
             "spot",
@@ -85,3 +97,26 @@ def test_a_text_instead_of_a_list_of_symbols_is_refused() -> None:
 def test_asking_for_nothing_is_refused() -> None:
     with pytest.raises(TopicError, match="nothing was asked for"):
         topics.symbol_topics("linear", ["BTCUSDT"], book=None)
+
+
+def test_rpi_and_full_books_are_depths() -> None:
+    groups = topics.symbol_topics("spot", ["BTCUSDT"], book=[50, "rpi", "full"], price_limits=True)
+    assert groups == [
+        ("orderbook.50.BTCUSDT", "orderbook.rpi.BTCUSDT", "orderbook.full.BTCUSDT", "priceLimit.BTCUSDT")
+    ]
+    assert topics.depths("spot") == (1, 50, 200, 1000)
+
+
+@pytest.mark.parametrize(
+    ("topic", "snapshot", "rest"),
+    [
+        ("orderbook.50.X", True, False),
+        ("orderbook.rpi.X", True, False),
+        ("orderbook.full.X", False, True),
+        ("tickers.X", True, False),
+        ("priceLimit.X", False, False),
+    ],
+)
+def test_how_a_topic_begins(topic: str, snapshot: bool, rest: bool) -> None:
+    parts = topics.parse("spot", topic)
+    assert (parts.starts_with_snapshot, parts.begins_with_rest) == (snapshot, rest)
