@@ -97,9 +97,10 @@ cdef class Answered(Legs):
             if topic.book.state == BookState.LIVE:
                 return 0
             topic.splice.is_asked = True  # whatever broke the book has asked
-        if topic.splice.keep(self._decoder.change, frame[:size]):
-            self._ask_snapshot(topic)
-        return self._try_splice(topic) if topic.splice.answer is not None else 0
+        asks = topic.splice.keep(self._decoder.change, frame[:size])
+        if topic.splice.answer is not None:
+            return self._try_splice(topic)
+        return self._ask_snapshot(topic) if asks else 0
 
     cdef int _try_splice(self, Topic topic) except -1:
         """Begin the book where its answer meets the deltas that wait; ask for another one where it never will."""

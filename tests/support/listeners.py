@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ext.book import BookState, OrderBook
-from ext.listener import Control, Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener import Control, Event, Gap, Kline, Liquidation, Listener, Notice, Ticker, Trade
 
 
 class BookCall(NamedTuple):
@@ -42,6 +42,7 @@ class Notes(Listener):
         self.tickers: list[tuple[str, dict[str, str], dict[str, str]]] = []
         self.klines: list[dict[str, Any]] = []
         self.liquidations: list[dict[str, Any]] = []
+        self.notices: list[Notice] = []
         self.gaps: list[Gap] = []
         self.events: list[Event] = []
 
@@ -87,13 +88,17 @@ class Notes(Listener):
             "volume",
             "turnover",
         )
-        names += ("is_closed", "time_ms", "ts_ms", "recv_ns", "index")
+        names += ("is_closed", "time_ms", "ts_ms", "recv_ns", "index", "source")
         self.klines.append({name: getattr(kline, name) for name in names})
 
     def on_liquidation(self, liquidation: Liquidation) -> None:
         self.calls.append("on_liquidation")
         names = ("symbol", "side", "price", "size", "time_ms", "ts_ms", "recv_ns", "index")
         self.liquidations.append({name: getattr(liquidation, name) for name in names})
+
+    def on_notice(self, notice: Notice) -> None:
+        self.calls.append("on_notice")
+        self.notices.append(notice)
 
     def on_gap(self, gap: Gap) -> None:
         self.calls.append("on_gap")

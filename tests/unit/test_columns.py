@@ -13,6 +13,7 @@ from ext.journal import crc32c_bytes
 from ext.listener import Event, Gap
 from ext.native import Table, decimal_cell
 from recorder.sql import TABLES, columns, schema
+from tests.support import frames, special
 from tests.support.market import MS, START_NS, S, book_frame, kline_frame, ticker_frame, trade_frame
 from tests.support.native import read_block
 
@@ -330,3 +331,45 @@ def test_decimal_cell_is_exact(text: str) -> None:
 def test_decimal_cell_refuses_what_it_cannot_hold(text: str) -> None:
     with pytest.raises(ValueError, match="number was"):
         decimal_cell(text)
+
+
+def test_books_of_a_symbol_are_told_apart_by_kind() -> None:
+    tape = Tape()
+    tape.feed(
+        special.book("rpi", "snapshot", 7, [("10.1", "1.5", "0")], [("10.3", "0", "4")], symbol="AUSDT")
+    )
+    tape.feed(special.book("rpi", "delta", 8, [("10.1", "0", "2")], [], symbol="AUSDT"))
+    tape.feed(special.book("full", "delta", 3, [("9", "1")], [], symbol="AUSDT"))
+    body = special.book_answer(3, [("9", "1")], [("11", "2")], symbol="AUSDT")
+    tape.dispatcher.rest("full_book", "orderbook.full.AUSDT", body, tape.recv_ns, 0, FIRST + 9)
+    rows = tape.rows()
+    whole = [(row["kind"], row["depth"], row["bids.size"], row["asks.size"]) for row in rows["book_snapshot"]]
+    assert whole == [("rpi", 50, [15], []), ("rpi_only", 50, [], [4]), ("full", 0, [1], [2])]
+    assert [row["position"] for row in rows["book_snapshot"]] == [FIRST + 1, FIRST + 1, FIRST + 9]
+    deltas = [(row["kind"], row["bids.size"], row["update_id"]) for row in rows["book_delta"]]
+    assert deltas == [("rpi", [0], 8), ("rpi_only", [2], 8)]
+    assert [(row["kind"], row["depth"]) for row in rows["bbo"]] == [("rpi", 50), ("rpi", 50), ("full", 0)]
+
+
+def test_notices_keep_their_fields() -> None:
+    tape = Tape()
+    tape.feed(
+        b'{"topic":"insurance.USDT","type":"delta","ts":1790000000000,"data":[{"symbols":"AUSDT","balance":"1.50"}]}'
+    )
+    (row,) = tape.rows()["notice"]
+    assert (row["kind"], row["topic"], row["symbol"]) == ("insurance", "insurance.USDT", "AUSDT")
+    assert (row["position"], row["item"], row["is_snapshot"]) == (FIRST + 1, 0, False)
+    assert dict(row["fields"]) == {"symbols": "AUSDT", "balance": "1.50"}
+
+
+def test_what_a_backfill_brought_says_so() -> None:
+    tape = Tape()
+    tape.feed(frames.trade_frame(special.trade(1, 1000)))
+    tape.dispatcher.disconnected(0, tape.recv_ns)
+    body = special.trades_answer([special.rest_trade(2, 2000)])
+    tape.dispatcher.rest("trades", "publicTrade.BTCUSDT", body, tape.recv_ns, 0, FIRST + 5)
+    rows = tape.rows()["trade"]
+    assert [(row["trade_id"][-1], row["source"], row["position"]) for row in rows] == [
+        ("1", "live", FIRST + 1),
+        ("2", "backfill", FIRST + 5),
+    ]
