@@ -62,8 +62,7 @@ def test_every_public_frame_is_known_or_counted(stage: Stage) -> None:
     assert sum(total["frames"] for total in totals) == len(stage.frames)
     assert sum(total.get("malformed", 0) for total in totals) == 0
     assert sum(total.get("callback_failures", 0) for total in totals) == 0
-    unknown = [event.topic for event in stage.notes.events if event.kind == "unknown_topic"]
-    assert set(unknown) == {"orderbook.rpi.BTCUSDT", "orderbook.full.BTCUSDT"}
+    assert "unknown_topic" not in stage.notes.event_kinds()
 
 
 @pytest.mark.parametrize(
@@ -182,9 +181,20 @@ def test_liquidation(stage: Stage) -> None:
     assert (liquidation["price"], liquidation["size"]) == (Decimal("95.0"), Decimal("0.5"))
 
 
-@pytest.mark.parametrize("name", ["rpi_delta", "full_delta", "full_reinit"])
-def test_books_of_other_kinds_are_left_to_the_spool(stage: Stage, name: str) -> None:
-    dispatcher = stage.feed(name)
-    assert counted(dispatcher) == {"frames": 1, "unknown_topics": 1}
-    assert dispatcher.books() == []
+def test_an_rpi_delta_without_its_snapshot_is_dropped(stage: Stage) -> None:
+    dispatcher = stage.feed("rpi_delta")
+    assert counted(dispatcher) == {"frames": 1, "book_messages": 1, "dropped_unsynced": 1}
     assert stage.notes.books == []
+
+
+def test_a_full_delta_asks_for_the_book_and_a_restart_for_another(stage: Stage) -> None:
+    dispatcher = stage.feed("full_delta")
+    result = {"s": "BTCUSDT", "b": [["99.5", "1"], ["99", "2"]], "a": [["100", "1"]], "u": 900, "seq": 50043}
+    dispatcher.rest("full_book", "orderbook.full.BTCUSDT", {"retCode": 0, "result": result}, 2)
+    book = dispatcher.book("BTCUSDT", "full")
+    assert book is not None
+    assert (book.state, book.bids()) == (BookState.LIVE, levels(("99.5", "1"), ("99", "2")))
+    stage.feed("full_reinit")
+    assert book.state == BookState.STALE
+    assert [gap.cause for gap in stage.notes.gaps] == ["restart"]
+    assert stage.control.desyncs == ["orderbook.full.BTCUSDT"] * 2
