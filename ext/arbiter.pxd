@@ -44,6 +44,7 @@ cdef class BookCarrier(Carrier):
         LegState state
         int64_t update_id
         int64_t seq
+        bint is_proven           # what it brought agreed with the book
         int64_t held_update_id   # of the snapshot that waits
         int64_t held_seq
         list held                # [(frame, recv_ns), ...]
@@ -70,10 +71,12 @@ cdef class Arbiter(Carriers):
     cdef Verdict _judge_snapshot(self, BookCarrier leg, BookChange change, int64_t recv_ns) except *
     cdef bint _is_same_snapshot(self, BookChange change) noexcept
     cdef Verdict _join(self, BookCarrier leg, BookChange change, int64_t recv_ns) except *
+    cdef int _began_at(self, BookChange change) except -1
     cdef Verdict _new_epoch(self, BookCarrier leg) except *
     cdef Verdict _old_epoch(self, BookCarrier leg, BookChange change) except *
     cdef Verdict _fault(self, BookCarrier leg) except *
-    cdef Verdict _contradiction(self, BookCarrier leg) except *
+    cdef Verdict _disagreement(self, BookCarrier leg, BookChange change, const Applied* known) except *
+    cdef int _note_late(self, BookCarrier leg, const Applied* known, int64_t recv_ns) except -1
     cdef bint _is_same(self, const Applied* applied, BookChange change) noexcept
     cdef Applied* _find(self, int64_t update_id) noexcept
     cdef bint _has_others(self, BookCarrier leg) except -1

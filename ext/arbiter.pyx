@@ -54,6 +54,7 @@ cdef class Arbiter(Carriers):
                 is_known=True,
             )
             self._set(carrier, IN_STEP, book.update_id, book.seq)
+            carrier.is_proven = True
         return 0
 
     cdef int _set(self, BookCarrier leg, LegState state, int64_t update_id, int64_t seq) except -1:
@@ -63,6 +64,8 @@ cdef class Arbiter(Carriers):
         leg.seq = seq
         if state != WAITING:
             leg.held = []
+        if state != IN_STEP:
+            leg.is_proven = False
         return 0
 
     cdef int put_out(self, int leg) except -1:
@@ -115,9 +118,17 @@ cdef class Arbiter(Carriers):
 
         if leg.state == OUT:
             return UNSYNCED
+        if leg.state != IN_STEP and update_id == leg.update_id and change.seq == leg.seq:
+            return DUPLICATE
         if leg.state == WAITING:
-            return HELD if is_next and len(leg.held) < HELD_MAX else BROKEN
+            return HELD if is_next and len(leg.held) < <Py_ssize_t>HELD_MAX else BROKEN
+        known = self._find(update_id)
         if leg.state == PAST:
+            if known != NULL and change.seq and known.seq == change.seq and self._is_same(known, change):
+                # It was only behind what the book began with.
+                self._set(leg, IN_STEP, update_id, change.seq)
+                self._note_late(leg, known, recv_ns)
+                return LATE
             if not is_next or change.seq == 0 or change.seq >= self._first_seq:
                 return BROKEN
             self._set(leg, PAST, update_id, change.seq)
@@ -128,19 +139,23 @@ cdef class Arbiter(Carriers):
             if leg.update_id == book.update_id and not _falls(change.seq, book.seq):
                 return APPLY
             return self._fault(leg)
-        known = self._find(update_id)
         if update_id <= leg.update_id:
-            if update_id == leg.update_id and known != NULL and self._is_same(known, change):
+            if update_id == leg.update_id and change.seq == leg.seq and (known == NULL or self._is_same(known, change)):
                 return DUPLICATE
             return self._fault(leg)
         if known == NULL and not is_next:
             return self._fault(leg)
         if known != NULL and not self._is_same(known, change):
-            return self._contradiction(leg)
-        if known != NULL:
-            leg.counts.was_late(recv_ns - known.recv_ns)
+            return self._disagreement(leg, change, known)
         self._set(leg, IN_STEP, update_id, change.seq)
+        self._note_late(leg, known, recv_ns)
         return LATE
+
+    cdef int _note_late(self, BookCarrier leg, const Applied* known, int64_t recv_ns) except -1:
+        if known != NULL:
+            leg.is_proven = True
+            leg.counts.was_late(recv_ns - known.recv_ns)
+        return 0
 
     cdef Verdict _judge_snapshot(self, BookCarrier leg, BookChange change, int64_t recv_ns) except *:
         cdef:
@@ -150,22 +165,24 @@ cdef class Arbiter(Carriers):
             bint continues_itself = leg.state == IN_STEP and update_id > leg.update_id
 
         if leg.state == WAITING:
+            if update_id == leg.update_id + 1 and not _falls(change.seq, leg.seq) and len(leg.held) < <Py_ssize_t>HELD_MAX:
+                return HELD
             self._set(leg, OUT, 0, 0)
         if update_id == 1 and (self._first_update_id != 1 or self._first_digest != self._digest):
-            return self._old_epoch(leg, change) if is_older else self._new_epoch(leg)
+            if not is_older:
+                return self._new_epoch(leg)
+            if self._first_update_id == 1 and change.seq < self._first_seq:
+                return self._old_epoch(leg, change)
+            self._began_at(change)
         if update_id <= book.update_id:
             if self._is_same_snapshot(change):
                 return self._join(leg, change, recv_ns)
             if change.seq > book.seq and not continues_itself:
                 return self._new_epoch(leg)
-            if _falls(change.seq, self._first_seq):
-                return self._old_epoch(leg, change)
-            return self._contradiction(leg)
+            return self._disagreement(leg, change, self._find(update_id))
         if is_older:
-            if change.seq < self._first_seq:
-                return self._old_epoch(leg, change)
-            return self._contradiction(leg)
-        if update_id == book.update_id + 1 or not self._is_contiguous:
+            return self._disagreement(leg, change, NULL)
+        if not self._is_contiguous or (leg.state == IN_STEP and leg.update_id == book.update_id == update_id - 1):
             return APPLY
         return HELD if self._has_others(leg) else ALONE
 
@@ -185,27 +202,35 @@ cdef class Arbiter(Carriers):
             int64_t last = leg.update_id
 
         self._set(leg, IN_STEP, change.update_id, change.seq)
+        leg.is_proven = leg.is_proven or known != NULL
         if was_in_step and change.update_id == last:
             return DUPLICATE if self._is_contiguous or last != self._book.update_id else REPEAT
         if not was_in_step or change.update_id < last:
             return JOINED
-        if known != NULL:
-            leg.counts.was_late(recv_ns - known.recv_ns)
+        self._note_late(leg, known, recv_ns)
         return LATE
+
+    cdef int _began_at(self, BookChange change) except -1:
+        """The message that began the book's counting, heard of only now: what came before it was of another."""
+        cdef int index
+        for index in range(APPLIED_MAX):
+            if self._applied[index].seq < change.seq:
+                self._applied[index].is_known = False
+        self._first_update_id = change.update_id
+        self._first_seq = change.seq
+        self._first_digest = self._digest
+        return 0
 
     cdef Verdict _new_epoch(self, BookCarrier leg) except *:
         """What the other legs count on is over; each needs its own snapshot."""
         cdef BookCarrier other
         for other in self.carriers:
             if other is not leg and other.state != OUT:
-                if other.state == WAITING:
-                    self._set(other, OUT, 0, 0)
-                else:
-                    self._set(other, PAST, other.update_id, other.seq)
+                self._set(other, PAST, other.update_id, other.seq)
         return ALONE
 
     cdef Verdict _old_epoch(self, BookCarrier leg, BookChange change) except *:
-        """A snapshot from before the present counting: it never replaces a book that another leg keeps in step."""
+        """Something from before the present counting: it never replaces a book that another leg keeps in step."""
         if not self._has_others(leg):
             return ALONE
         self._set(leg, PAST, change.update_id, change.seq)
@@ -214,7 +239,12 @@ cdef class Arbiter(Carriers):
     cdef Verdict _fault(self, BookCarrier leg) except *:
         return BROKEN if self._has_others(leg) else ALONE
 
-    cdef Verdict _contradiction(self, BookCarrier leg) except *:
+    cdef Verdict _disagreement(self, BookCarrier leg, BookChange change, const Applied* known) except *:
+        """Not what the book had. A leg that never agreed with it may just be behind, in an older counting."""
+        cdef bint is_other_content = known != NULL and known.seq == change.seq
+        cdef bint is_behind = _falls(change.seq, self._first_seq) or (known != NULL and _falls(change.seq, known.seq))
+        if not is_other_content and (is_behind or not leg.is_proven):
+            return self._old_epoch(leg, change)
         return DIFFERS if self.is_in_step_without(leg.leg) else self._fault(leg)
 
     cdef bint _has_others(self, BookCarrier leg) except -1:
@@ -254,14 +284,14 @@ cdef class Arbiter(Carriers):
             is_known=True,
         )
         self._set(carrier, IN_STEP, change.update_id, change.seq)
+        carrier.is_proven = True
         carrier.counts.wins += 1
         return 0
 
     cdef int hold(self, int leg, BookChange change, bytes frame, int64_t recv_ns) except -1:
         """Keep a message that was judged HELD."""
         cdef BookCarrier carrier = self.of(leg)
-        if change.is_snapshot:
-            carrier.held = []
+        if carrier.state != WAITING:
             carrier.held_update_id = change.update_id
             carrier.held_seq = change.seq
         self._set(carrier, WAITING, change.update_id, change.seq)

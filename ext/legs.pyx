@@ -50,11 +50,15 @@ cdef class Legs(Continuity):
         `unfollowed` (after arbitration had ended).
         """
         cdef Topic topic
-        found = {leg: {"topics": 0, "in_step": 0, **counts.as_dict()} for leg, counts in self._leg_counts.items()}
+        cdef LegCounts counts
         for topic in self._topics.by_name.values():
             for leg in topic.legs:
-                if leg not in found:
-                    found[leg] = {"topics": 0, "in_step": 0, **self._counts_of(leg).as_dict()}
+                self._counts_of(leg)
+        found = {}
+        for counts in self._leg_counts.values():
+            found[counts.leg] = {"topics": 0, "in_step": 0, **counts.as_dict()}
+        for topic in self._topics.by_name.values():
+            for leg in topic.legs:
                 found[leg]["topics"] += 1
                 found[leg]["in_step"] += self._has_in_step(topic, leg)
         return [found[leg] for leg in sorted(found)]
@@ -241,7 +245,8 @@ cdef class Legs(Continuity):
 
     cdef int _end_arbitration(self, Topic topic, int leg) except -1:
         cdef Arbiter arbiter = <Arbiter>topic.shared
-        cdef int64_t update_id = arbiter.of(leg).update_id
+        cdef BookCarrier differing = arbiter.of(leg)
+        cdef int64_t update_id = differing.update_id
         arbiter.end(leg)
         self._counts.arbitrations_ended += 1
         return self._event(
@@ -292,6 +297,6 @@ cdef class Legs(Continuity):
 
         if missing > 0:
             self._open_gap(topic, cause, fault, start_ns, detail, missing)
-            topic.book.state = BookState.STALE
-            topic.bbo_price_scale = -1
+        # Its snapshot is to be taken whatever it is.
+        topic.book.state = BookState.STALE
         return self._release(topic, leg.leg, arbiter.release(leg))
