@@ -97,8 +97,7 @@ class Placement:
         A group goes to where its symbol is, else to the lightest shard with room, else to a new one. ``hot``:
         each group of a new symbol gets a shard of its own. Topics that are placed already stay there.
         """
-        fresh = [[topic for topic in dict.fromkeys(group) if topic not in self] for group in groups]
-        fresh = [group for group in fresh if group]
+        fresh = self._fresh(groups)
         if not hot:
             self._open_enough(fresh)
         placed: dict[Shard, list[str]] = {}
@@ -120,6 +119,14 @@ class Placement:
                 removed.setdefault(shard, []).append(topic)
         self._drop_empty()
         return removed
+
+    def _fresh(self, groups: Iterable[Sequence[str]]) -> list[list[str]]:
+        known = set(self._homes)
+        fresh: list[list[str]] = []
+        for group in groups:
+            fresh.append([topic for topic in dict.fromkeys(group) if topic not in known])
+            known.update(group)
+        return [group for group in fresh if group]
 
     def _open(self, *, hot: bool = False) -> Shard:
         self.shards.append(Shard(hot=hot))
