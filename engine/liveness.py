@@ -27,7 +27,9 @@ SAMPLE_S: Final = 0.5
 STEP_S_MAX: Final = 1.0
 # What another topic does within this time after a message may belong to that message: topics lag each other.
 # So may a repeat of level 1 that comes within it be a mere duplicate.
-SETTLE_S: Final = 2.0
+SETTLE_S: Final = 2.0  # A leg is dead whose book another leg has had ahead for so long.
+LEG_AFTER_S: Final = 5.0
+
 UNPROVEN: Final = "quiet (unproven)"
 
 
@@ -50,14 +52,19 @@ class View(Protocol):
         """Return the gaps that are open."""
         ...
 
+    def behind(self) -> list[tuple[str, int, int]]:
+        """Return the legs that others have passed, each as topic, leg, last ``u``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A topic is dead, silent for so long; ``detail`` is the proof."""
+    """A topic is dead, silent for so long; ``detail`` is the proof. With a ``leg``: dead on that leg only."""
 
     topic: str
     silent_ns: int
     detail: str
+    leg: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,7 @@ class Liveness:
         self._view = view
         self._watched: dict[str, _Watched] = {}
         self._symbols: dict[str, _Symbol] = {}
+        self._behind: dict[tuple[str, int, int], int] = {}  # topic, leg, its u -> since when
         self._time_ns = 0
         self._ticked_ns: int | None = None
 
@@ -138,7 +146,9 @@ class Liveness:
         self._ticked_ns = mono_ns
         self._time_ns += min(max(step_ns, 0), _ns(STEP_S_MAX))
         self._listen()
-        return self._judge()
+        verdicts = self._judge() + self._judge_legs()
+        self.verdicts += len(verdicts)
+        return verdicts
 
     def proofs(self) -> dict[str, str]:
         """Return what would prove each topic dead, or that nothing would."""
@@ -179,7 +189,20 @@ class Liveness:
                 detail = f"silent for {silent_ns / NS_PER_S:.1f} s: {rule.what}"
                 verdicts.append(Verdict(watched.name, silent_ns, detail))
                 watched.restart(now_ns)
-        self.verdicts += len(verdicts)
+        return verdicts
+
+    def _judge_legs(self) -> list[Verdict]:
+        """Another leg of the same book went on: no better proof there is."""
+        before, self._behind = self._behind, {}
+        verdicts = []
+        for name, leg, update_id in self._view.behind():
+            since_ns = before.get((name, leg, update_id), self._time_ns)
+            silent_ns = self._time_ns - since_ns
+            if silent_ns >= _ns(LEG_AFTER_S):
+                detail = f"on leg {leg} silent for {silent_ns / NS_PER_S:.1f} s: another leg went on"
+                verdicts.append(Verdict(name, silent_ns, detail, leg))
+                since_ns = self._time_ns
+            self._behind[name, leg, update_id] = since_ns
         return verdicts
 
     # proofs, each of a topic that is silent for `SETTLE_S` at least

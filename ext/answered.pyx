@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 
 from ext.answers cimport read_answer, read_book, read_klines, read_trades
 from ext.audit cimport Audit
-from ext.backfill cimport KlineMemory, TradeMemory, is_hole
+from ext.backfill cimport Hole, KlineMemory, TradeMemory, is_hole
 from ext.book cimport FIT_OVERFLOW, BookState, OrderBook
 from ext.change cimport BookChange
 from ext.legs cimport Legs
@@ -64,6 +64,20 @@ cdef class Answered(Legs):
                 self._fill_trades(known, answer, time_ms)
             else:
                 self._fill_klines(known, answer, time_ms or recv_ns // 1_000_000)
+
+    def holes(self):
+        """What gaps that are over left behind and no answer has filled: [(topic, from_ms, until_ms), ...].
+
+        In the venue's time; `until_ms` is -1 where nothing came since. Topics in a gap that is still open are not in it.
+        """
+        cdef Topic topic
+        cdef Hole hole
+        found = []
+        for topic in self._topics.by_name.values():
+            hole = topic.hole()
+            if is_hole(hole) and topic.gap is None and not topic.removed:
+                found.append((topic.name, hole.from_ms, hole.until_ms))
+        return found
 
     cdef object _read(self, str use, Topic topic, dict result):
         """What the answer holds, and nothing done yet."""

@@ -16,6 +16,7 @@ cdef enum Verdict:
 cdef class Audit:
     cdef:
         dict _sums           # u -> checksum, the latest
+        int _noted
         int64_t answer_u     # 0: none yet
         object _answer_sum
 

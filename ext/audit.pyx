@@ -11,6 +11,7 @@ cdef class Audit:
 
     cdef int note(self, OrderBook book) except -1:
         """The book as it is after a message."""
+        self._noted += 1
         self._sums[book.update_id] = book.checksum()
         if len(self._sums) > AUDIT_MESSAGES_MAX:
             del self._sums[next(iter(self._sums))]
@@ -22,9 +23,10 @@ cdef class Audit:
         return 0
 
     cdef Verdict verdict(self) except *:
-        """Open while the answer is ahead of the book, or has not come."""
+        """Open while the answer is ahead of the book, or has not come; not for ever, as checksums cost."""
+        cdef Verdict waiting = AUDIT_OPEN if self._noted < AUDIT_MESSAGES_MAX else AUDIT_UNMATCHED
         if not self.answer_u:
-            return AUDIT_OPEN
+            return waiting
         if self.answer_u in self._sums:
             return AUDIT_EQUAL if self._sums[self.answer_u] == self._answer_sum else AUDIT_DIFFERENT
-        return AUDIT_OPEN if self._sums and self.answer_u > max(self._sums) else AUDIT_UNMATCHED
+        return waiting if self._sums and self.answer_u > max(self._sums) else AUDIT_UNMATCHED

@@ -278,7 +278,8 @@ cdef class Continuity(Decided):
             self._event(topic.name, "audited", f"equal at u={audit.answer_u}")
         elif verdict == AUDIT_UNMATCHED:
             self._counts.audits_unmatched += 1
-            self._event(topic.name, "audited", f"no message of u={audit.answer_u} to compare with")
+            what = f"no message of u={audit.answer_u} to compare with" if audit.answer_u else "no answer came"
+            self._event(topic.name, "audited", what)
         else:
             self._counts.audits_different += 1
             self._break(topic, "audit", f"REST has another book at u={audit.answer_u}")

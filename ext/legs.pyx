@@ -63,6 +63,18 @@ cdef class Legs(Continuity):
                 found[leg]["in_step"] += self._has_in_step(topic, leg)
         return [found[leg] for leg in sorted(found)]
 
+    def behind(self):
+        """Legs in step whose last message of a book another leg has passed: [(topic, leg, its last u), ...]."""
+        cdef Topic topic
+        cdef BookCarrier carrier
+        return [
+            (topic.name, carrier.leg, carrier.update_id)
+            for topic in self._topics.by_name.values()
+            if topic.shared is not None and topic.kind == TOPIC_BOOK
+            for carrier in topic.shared.carriers
+            if carrier.in_step and carrier.update_id < topic.book.update_id
+        ]
+
     def _has_in_step(self, Topic topic, int leg):
         if topic.shared is not None:
             return topic.shared.of(leg).in_step

@@ -8,6 +8,7 @@ from engine.clock import NS_PER_S
 from engine.liveness import SAMPLE_S, UNPROVEN, Liveness
 from ext.dispatch import Dispatcher
 from ext.listener import Listener
+from tests.support.market import START_NS, S, book_frame
 from tests.support.quiet import Quiet
 
 KNOWN_S_MAX = 6.0
@@ -206,3 +207,40 @@ def test_a_topic_that_revives_and_dies_again_is_judged_again(quiet: Quiet) -> No
 
 def test_samples_stand_close_enough_to_know_in_time() -> None:
     assert 5 + SAMPLE_S <= KNOWN_S_MAX
+
+
+def two_legs() -> tuple[Dispatcher, Liveness]:
+    dispatcher = Dispatcher("linear", Listener())
+    for leg in (0, 1):
+        dispatcher.desired([BOOK], START_NS, leg)
+        dispatcher.feed(book_frame("BTCUSDT", "snapshot", 10, [("1", "1")], [("2", "1")]), START_NS, leg)
+    return dispatcher, Liveness("linear", dispatcher)
+
+
+BOOK = "orderbook.50.BTCUSDT"
+
+
+def test_a_leg_is_dead_when_another_leg_of_the_same_book_went_on() -> None:
+    dispatcher, liveness = two_legs()
+    verdicts = {}
+    for half_s in range(24):
+        update_id = 11 + half_s
+        delta = book_frame("BTCUSDT", "delta", update_id, [("1", str(update_id))])
+        dispatcher.feed(delta, START_NS + half_s * S // 2, 0)
+        if half_s < 4:
+            dispatcher.feed(delta, START_NS + half_s * S // 2, 1)
+        for verdict in liveness.tick(half_s * NS_PER_S // 2):
+            verdicts[half_s / 2] = verdict
+    assert list(verdicts) == [7.0]
+    assert (verdicts[7.0].topic, verdicts[7.0].leg) == (BOOK, 1)
+    assert "another leg went on" in verdicts[7.0].detail
+
+
+def test_a_leg_that_is_late_but_comes_is_not_dead() -> None:
+    dispatcher, liveness = two_legs()
+    frames = [book_frame("BTCUSDT", "delta", 11 + at, [("1", str(2 + at))]) for at in range(60)]
+    for half_s in range(60):
+        dispatcher.feed(frames[half_s], START_NS + half_s * S // 2, 0)
+        if half_s >= 8:
+            dispatcher.feed(frames[half_s - 8], START_NS + half_s * S // 2, 1)
+        assert liveness.tick(half_s * NS_PER_S // 2) == []
