@@ -48,7 +48,7 @@ class Target(Protocol):
 
     def dispatcher(self, category: str) -> Dispatcher: ...
 
-    def decide(self, category: str, kind: RecordKind, /, **payload: Any) -> None: ...
+    def decide(self, category: str, kind: RecordKind, payload: dict[str, Any]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -202,6 +202,7 @@ class Markets:
             listed.turnover = turnover.turnovers(category, tickers, reading.instruments)
         self._schedule.succeeded(category, self._now_s(), self._dates_s(reading))
         self.counters["instrument_readings"] += 1
+        self.unreachable = None
         return listed
 
     def _dates_s(self, reading: Reading) -> Iterator[float]:
@@ -314,7 +315,8 @@ class Markets:
     def _note(self, category: str, kind: str, topic: str, detail: str) -> None:
         assert self._target is not None
         cut = detail if len(detail) <= DETAIL_CHARS_MAX else detail[:DETAIL_CHARS_MAX] + "..."
-        self._target.decide(category, RecordKind.NOTED, kind=kind, topic=topic, detail=cut)
+        payload = {"kind": kind, "topic": topic, "detail": cut}
+        self._target.decide(category, RecordKind.NOTED, payload)
 
     # small things
 

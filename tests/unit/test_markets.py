@@ -78,7 +78,7 @@ class Target:
     def dispatcher(self, category: str) -> Dispatcher:
         return self.dispatchers.setdefault(category, Dispatcher(category, self.listener))
 
-    def decide(self, category: str, kind: RecordKind, /, **payload: Any) -> None:
+    def decide(self, category: str, kind: RecordKind, payload: dict[str, Any]) -> None:
         obey(self.dispatcher(category), kind, {"category": category, **payload}, 1)
 
 
