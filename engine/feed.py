@@ -300,7 +300,7 @@ class Feed:
         return self._fleets[category]
 
     def _new_fleet(self, category: str) -> Fleet:
-        urls = [f"{base}/{category}" for base in self._bases]
+        urls = [f"{base}/{endpoints.public_path(category)}" for base in self._bases]
         fleet = self._fleets[category] = Fleet(category, self.listener, self._connector, urls)
         fleet.fetch_full = self._fetch_full
         fleet.on_failure = self._fail

@@ -33,7 +33,7 @@ class Fleet(Control):
 
     def __init__(self, category: str, listener: Listener, connector: Connector, urls: Sequence[str]) -> None:
         self.category = category
-        self.dispatcher = Dispatcher(category, listener, control=self, rules=rules.CONTINUITY[category])
+        self.dispatcher = Dispatcher(category, listener, control=self, rules=rules.CONTINUITY.get(category))
         self.fetch_full: FetchFull | None = None
         self.on_failure: Callable[[BaseException], object] = lambda error: None
         self._connector = connector

@@ -20,6 +20,7 @@ __all__ = [
     "Difference",
     "Rule",
     "check_listed",
+    "coin_groups",
     "difference",
     "has_data",
     "is_one_of",
@@ -45,7 +46,8 @@ class Rule:
     filter: base, quote and settle coin, status. ``top``: of these only so many, by turnover. ``exclude``
     (names, patterns) takes out again. ``streams`` are the arguments of `engine.bybit.topics.symbol_topics`;
     ``depths`` replaces its ``book`` for the symbols it names; ``companion`` adds the book of depth 1
-    to deeper ones, where the category has it.
+    to deeper ones, where the category has it. ``by_coin`` are kinds that come by coin, whatever the symbols:
+    insurance, adlAlert.
 
     Raises UsageError for what cannot be.
     """
@@ -61,6 +63,7 @@ class Rule:
     depths: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
     streams: Mapping[str, Any] = field(default_factory=dict)
     companion: bool = False
+    by_coin: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         topics.check_category(self.category)
@@ -194,6 +197,14 @@ def topic_groups(rule: Rule, symbols: Iterable[str]) -> list[tuple[str, ...]]:
                 seen.update(fresh)
                 groups.append(fresh)
     return groups
+
+
+def coin_groups(rule: Rule) -> list[tuple[str, ...]]:
+    """Return the topics that come by coin, one group a coin. Raises TopicError."""
+    for kind in rule.by_coin:
+        topics.kind_in_category(rule.category, kind)
+    keys = [(kind, key) for kind in rule.by_coin for key in topics.KEYS[kind, rule.category]]
+    return [(topics.build(rule.category, kind, key),) for kind, key in keys]
 
 
 def difference(wanted: Iterable[tuple[str, ...]], subscribed: Collection[str]) -> Difference:

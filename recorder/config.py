@@ -18,7 +18,7 @@ from pydantic import (
 from engine.bybit import endpoints
 from engine.config import feed_options
 from engine.errors import ConfigError, nearest
-from engine.selection import Rule, is_one_of, topic_groups
+from engine.selection import Rule, coin_groups, is_one_of, topic_groups
 from recorder.config_problems import first_problem
 from recorder.units import seconds, size_bytes
 
@@ -73,6 +73,9 @@ class Market(_Model):
     tickers: bool = False
     kline: tuple[Interval, ...] = ()
     liquidations: bool = False
+    price_limits: bool = False
+    insurance: bool = False
+    adl: bool = False
     legs: int = Field(default=1, ge=1, le=LEGS_MAX)
     hot: tuple[str, ...] = ()
 
@@ -82,6 +85,7 @@ class Market(_Model):
         for depths in (self.book, *self.depths.values()):
             streams = {**rule.streams, "book": depths}
             topic_groups(replace(rule, depths={}, streams=streams), rule.names or ("ANY",))
+        coin_groups(rule)
         for symbol in self.hot:
             if symbol in self.symbols or rule.patterns:
                 continue
@@ -108,7 +112,9 @@ class Market(_Model):
                 "ticker": self.tickers,
                 "kline": self.kline,
                 "liquidations": self.liquidations,
+                "price_limits": self.price_limits,
             },
+            by_coin=("insurance",) * self.insurance + ("adlAlert",) * self.adl,
         )
 
     def may_select(self, symbol: str) -> bool:
@@ -131,18 +137,19 @@ class Market(_Model):
         return self.model_copy(update={"symbols": left, "exclude": exclude, "hot": hot, "depths": depths})
 
     def topics(self) -> list[str]:
-        """Return the topics of the symbols that are named, each once."""
+        """Return the topics of the symbols that are named, each once, and those by coin."""
         rule = self.rule
-        return [topic for group in topic_groups(rule, rule.names) for topic in group]
+        return [topic for group in topic_groups(rule, rule.names) + coin_groups(rule) for topic in group]
 
 
 class RecordConfig(_Model):
     """All that ``tapehead record`` needs to know; handed as JSON to the processes it starts.
 
     ``data`` is the folder of the recording. ``recorder`` names it in every row. ``url`` and ``rest_url``
-    replace the base URLs of the environment. ``feed`` holds options of `engine.config.FeedOptions`.
-    ``refresh_s`` is how often the instruments are read again. ``shards`` is over how many capture processes
-    the symbols are spread. The keys of one `Market` may stand here in place of ``market``.
+    replace the base URLs of the environment, ``second_url`` is that of second legs. ``feed`` holds options of
+    `engine.config.FeedOptions`. ``refresh_s`` is how often the instruments are read again. ``shards`` is over
+    how many capture processes the symbols are spread. ``system_status`` adds the venue's notices of
+    maintenance. The keys of a `Market` may stand here in place of ``market``.
     """
 
     data: Path = Path("data")
@@ -150,10 +157,12 @@ class RecordConfig(_Model):
     environment: str = "mainnet"
     region: str = ""
     url: str | None = None
+    second_url: str | None = None
     rest_url: str | None = None
     market: tuple[Market, ...] = Field(min_length=1)
     refresh_s: float = Field(default=REFRESH_S, ge=REFRESH_S_MIN, le=REFRESH_S_MAX)
     shards: int = Field(default=1, ge=1, le=SHARDS_MAX)
+    system_status: bool = False
     feed: dict[str, int | float] = {}
 
     @model_validator(mode="before")
@@ -193,6 +202,11 @@ class RecordConfig(_Model):
     @model_validator(mode="after")
     def _reachable(self) -> "RecordConfig":
         endpoints.public_base(self.environment, region=self.region, url=self.url)
+        if self.second_url is not None:
+            endpoints.public_base(self.environment, region=self.region, url=self.second_url)
+            if all(market.legs == 1 for market in self.market):
+                rule = "it is the address of second legs, and no market has legs = 2"
+                raise ConfigError("second_url", self.second_url, rule, "add legs = 2")
         endpoints.rest_base(self.environment, region=self.region, url=self.rest_url)
         return self
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-from engine.bybit import instruments, turnover
+from engine.bybit import instruments, topics, turnover
 from engine.bybit.instruments import Change, Instrument, Reading
 from engine.clock import NS_PER_S, Clock
 from engine.errors import ConnectError, PeerError
-from engine.selection import check_listed, difference, select, topic_groups
+from engine.selection import check_listed, coin_groups, difference, select, topic_groups
 from ext.dispatch import Dispatcher
 from ext.journal import RecordKind
 from recorder.config import Market
@@ -20,6 +20,7 @@ from recorder.refresh import RefreshSchedule
 
 __all__ = ["Markets", "Target", "Venue"]
 
+STATUS_TOPIC: Final = "system.status"
 POLL_S: Final = 1.0
 DETAIL_CHARS_MAX: Final = 1000
 REFUSED_MAX: Final = 1000  # names that cannot be one; further ones are only counted
@@ -68,7 +69,8 @@ class _Listed:
 
 
 class Markets:
-    """What ``markets`` select of what the venue lists, less what is not ``is_mine(category, symbol)``.
+    """What ``markets`` select of what the venue lists, less what is not ``is_mine(category, symbol)``; what
+    comes by coin has no symbol.
 
     `begin` reads and selects; `join` hands the selection to a feed; `run` keeps it up to date: what newly
     matches is added, what was delisted is removed, scales follow, each change is a record and an event. What
@@ -84,6 +86,7 @@ class Markets:
         clock: Clock,
         random: Callable[[], float],
         is_mine: Callable[[str, str], bool] = lambda category, symbol: True,
+        system_status: bool = False,
     ) -> None:
         self.unreachable: ConnectError | None = None
         self.counters = {"instrument_readings": 0, "instrument_readings_failed": 0, "instruments_refused": 0}
@@ -91,6 +94,7 @@ class Markets:
         self._venue = venue
         self._clock = clock
         self._is_mine = is_mine
+        self._has_status = system_status and is_mine(topics.STATUS, "")
         self._schedule = RefreshSchedule(self._categories(), refresh_s, random)
         self._listed: dict[str, _Listed] = {}
         self._recorded: dict[tuple[str, str], Instrument] = {}
@@ -122,16 +126,19 @@ class Markets:
 
     def topics(self) -> dict[str, list[str]]:
         """Return the topics that are selected, by category."""
-        return {
+        wanted = {
             category: [topic for _, groups in self._wanted(category) for group in groups for topic in group]
             for category in self._categories()
         }
+        return wanted | ({topics.STATUS: [STATUS_TOPIC]} if self._has_status else {})
 
     def join(self, target: Target, record: Record) -> None:
         """Have the selection take effect in ``target``; ``record`` takes the payloads of REST records."""
         self._target, self._record = target, record
         for category in self._categories():
             self._apply(category)
+        if self._has_status:
+            target.add_topics(topics.STATUS, [(STATUS_TOPIC,)])
 
     # from then on
 
@@ -239,7 +246,10 @@ class Markets:
         wanted: list[tuple[Market, Groups]] = []
         for entry in self._of(category):
             symbols = [symbol for symbol in self._select(entry) if self._is_mine(category, symbol)]
-            groups = difference(topic_groups(entry.market.rule, symbols), taken).added
+            given = topic_groups(entry.market.rule, symbols)
+            if self._is_mine(category, ""):
+                given += coin_groups(entry.market.rule)
+            groups = difference(given, taken).added
             taken.update(topic for group in groups for topic in group)
             wanted.append((entry.market, list(groups)))
         return wanted

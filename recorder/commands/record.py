@@ -47,7 +47,7 @@ def record(
         ),
     ] = None,
     book: Annotated[
-        list[str] | None, typer.Option(help="A depth of order book; may be repeated. [default: 50]")
+        list[str] | None, typer.Option(help="1 to 1000, rpi or full; may be repeated. [default: 50]")
     ] = None,
     companion: Annotated[
         bool | None,
@@ -66,6 +66,15 @@ def record(
     liquidations: Annotated[
         bool | None, typer.Option("--liquidations/--no-liquidations", help="All liquidations.")
     ] = None,
+    price_limits: Annotated[
+        bool | None, typer.Option("--price-limits/--no-price-limits", help="Limits of order prices.")
+    ] = None,
+    insurance: Annotated[
+        bool | None, typer.Option("--insurance/--no-insurance", help="The insurance pools, by coin.")
+    ] = None,
+    adl: Annotated[
+        bool | None, typer.Option("--adl/--no-adl", help="Alerts of auto-deleveraging, by coin.")
+    ] = None,
     legs: Annotated[
         int | None, typer.Option(help="Connections that carry each topic: 1 or 2. [default: 1]")
     ] = None,
@@ -80,8 +89,15 @@ def record(
     url: Annotated[
         str | None, typer.Option(help="Base of the websocket, in place of the environment's.")
     ] = None,
+    second_url: Annotated[
+        str | None, typer.Option(help="Base of the websocket of second legs; needs --legs 2.")
+    ] = None,
     rest_url: Annotated[
         str | None, typer.Option(help="Base of the REST interface, in place of the environment's.")
+    ] = None,
+    system_status: Annotated[
+        bool | None,
+        typer.Option("--system-status/--no-system-status", help="The venue's maintenance notices."),
     ] = None,
     shards: Annotated[
         int | None, typer.Option(help="Capture processes that share the symbols. [default: 1]")
@@ -108,11 +124,21 @@ def record(
         tickers=tickers,
         kline=kline,
         liquidations=liquidations,
+        price_limits=price_limits,
+        insurance=insurance,
+        adl=adl,
         legs=legs,
         hot=hot,
     )
     general = _given(
-        data=data, environment=environment, region=region, url=url, rest_url=rest_url, shards=shards
+        data=data,
+        environment=environment,
+        region=region,
+        url=url,
+        second_url=second_url,
+        rest_url=rest_url,
+        system_status=system_status,
+        shards=shards,
     )
     if config is not None and market:
         name, value = next(iter(market.items()))

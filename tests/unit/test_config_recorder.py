@@ -152,6 +152,10 @@ def test_a_mistake_is_named_with_its_line(
         ('symbols = ["BTCUSDT"]\n[feed]\nmessage_bytes_max = "5s"', "line 3: .*a size ends in B, KB"),
         ('category = "option"\nsymbols = ["BTC*"]', "depth was 50; option has 25, 100"),
         ('category = "spread"\ntop = 5\nbook = [25]', "line 2: top was 5; spread has no"),
+        ('category = "spot"\nsymbols = ["*"]\ninsurance = true', "spot has no insurance"),
+        ('symbols = ["*"]\nbook = ["full"]', "depth was full; linear has"),
+        ('symbols = ["*"]\nprice_limit = true', "line 2: price_limit was .*use price_limits"),
+        ('symbols = ["*"]\nsecond_url = "wss://example.com"', "second_url was .*add legs = 2"),
         ('status = ["Traiding"]', "line 1: status was 'Traiding'.*use Trading"),
         ("a = " + "[" * 5000, "TOML|nested"),
         ("#" * (config_file.CONFIG_BYTES_MAX + 1), "at most"),
@@ -177,6 +181,21 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path.write_bytes(b'data = "\xff"')
     with pytest.raises(UsageError, match="UTF-8"):
         load(path)
+
+
+def test_kinds_that_come_by_coin_and_named_books() -> None:
+    market = Market(symbols=("BTCUSDT",), book=("rpi", 200), trades=False, insurance=True, adl=True)
+    assert market.topics() == [
+        "orderbook.rpi.BTCUSDT",
+        "orderbook.200.BTCUSDT",
+        "orderbook.1.BTCUSDT",
+        "insurance.USDT",
+        "insurance.USDC",
+        "adlAlert.USDT",
+        "adlAlert.USDC",
+    ]
+    spot = Market(category="spot", symbols=("BTCUSDT",), book=("full",), trades=False, price_limits=True)
+    assert spot.topics() == ["orderbook.full.BTCUSDT", "orderbook.1.BTCUSDT", "priceLimit.BTCUSDT"]
 
 
 def test_a_market_without_some_symbols() -> None:

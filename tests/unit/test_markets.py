@@ -298,6 +298,24 @@ def test_a_shard_keeps_to_its_symbols() -> None:
     assert (recording.recorded, recording.events) == ([], [])
 
 
+def test_what_comes_by_coin_and_the_status_of_the_venue_are_the_first_shards() -> None:
+    for is_first in (True, False):
+        recording = Recording(
+            Venue("AUSDT"),
+            {"symbols": ["*"], "adl": True},
+            is_mine=lambda category, symbol, first=is_first: bool(symbol) or first,
+            system_status=True,
+        )
+        recording.begin()
+        subscribed = {category: list(topics) for category, topics in recording.target.topics.items()}
+        by_coin = ["adlAlert.USDT", "adlAlert.USDC"] if is_first else []
+        status = {"status": ["system.status"]} if is_first else {}
+        assert subscribed == {"linear": ["orderbook.50.AUSDT", *by_coin], **status}
+        assert recording.markets.topics() == subscribed
+        recording.refresh()
+        assert recording.target.calls == []
+
+
 def test_it_reads_again_by_itself_when_the_time_has_come() -> None:
     recording = Recording(Venue("AUSDT"), {"symbols": ["*"]}, refresh_s=3600)
 
