@@ -8,6 +8,7 @@ from ext.dispatch import Dispatcher
 from ext.journal import RecordKind
 from ext.listener import Event, Gap, Listener
 from tests.support.sessions import Bench
+from tests.support.special import book_answer
 from tests.support.venue import delta, snapshot
 
 BOOK = "orderbook.50.BTCUSDT"
@@ -85,3 +86,23 @@ def test_a_note_is_an_event_of_its_category(category: str, lines: list[str]) -> 
     payload = {"category": category, "kind": "listed", "topic": "", "detail": "NEWUSDT"}
     obey(Dispatcher("linear", log), RecordKind.NOTED, payload, 1)
     assert log.lines == lines
+
+
+@pytest.mark.parametrize(("category", "causes"), [("linear", ["audit"]), ("spot", [])])
+def test_an_audit_and_its_answer_reach_the_dispatcher(category: str, causes: list[str]) -> None:
+    log = Log()
+    dispatcher = Dispatcher("linear", log)
+    dispatcher.feed(snapshot(BOOK, 100).encode(), 1)
+    about = {"connection": 1, "category": "linear", "leg": 0}
+    obey(dispatcher, RecordKind.REQUESTED, {**about, "op": "audit", "topics": [BOOK]}, 2, 2)
+    answer = {
+        "path": "/v5/market/orderbook",
+        "query": {},
+        "category": category,
+        "use": "audit",
+        "topic": BOOK,
+    }
+    body = book_answer(100, [("100.1", "9")], []).decode()
+    obey(dispatcher, RecordKind.REST, {**answer, "body": body}, 3, 3)
+    assert [line.split()[1] for line in log.lines] == causes
+    obey(dispatcher, RecordKind.REST, {**answer, "use": "instruments", "topic": "", "body": "{}"}, 4, 4)
