@@ -28,7 +28,7 @@ cdef class TradeMemory(Hole):
         uint64_t[TRADE_IDS_MAX] _ids
         uint64_t _noted
         int64_t _last_ms
-        set _ahead              # ids that a backfill brought and that may yet come live, or None
+        set ahead               # ids that a backfill brought and that may yet come live, or None
         int64_t _ahead_until_ms
 
     cdef void note(self, const TradeFields* trades, Py_ssize_t count) noexcept nogil

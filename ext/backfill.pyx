@@ -16,19 +16,22 @@ cdef enum:
 
 
 cdef inline uint64_t _digest(const TradeFields* trade) noexcept nogil:
-    """Of a trade's id; both ends of it count, and what lies between in long ones."""
-    cdef uint64_t head = 0
-    cdef uint64_t tail = 0
-    cdef uint64_t value = <uint64_t>trade.trade_id_size
-    cdef int at = 0
-    while trade.trade_id_size - at > 8:
-        memcpy(&head, trade.trade_id + at, 8)
-        value = (value ^ head) * 0x9E3779B97F4A7C15ULL
-        value ^= value >> 29
-        at += 8
-    memcpy(&tail, trade.trade_id + at, trade.trade_id_size - at)
-    value = (value ^ tail) * 0xBF58476D1CE4E5B9ULL
-    return value ^ (value >> 32)
+    """Of a trade's id, by both ends and the middle: ids that are counted differ in the last, random ones in all three."""
+    cdef:
+        Py_ssize_t size = trade.trade_id_size
+        uint64_t head = 0
+        uint64_t middle = 0
+        uint64_t tail = 0
+        uint64_t value
+
+    if size >= 8:
+        memcpy(&head, trade.trade_id, 8)
+        memcpy(&middle, trade.trade_id + (size >> 1) - 4, 8)
+        memcpy(&tail, trade.trade_id + size - 8, 8)
+    else:
+        memcpy(&tail, trade.trade_id, size)
+    value = head * 0x9E3779B97F4A7C15ULL ^ middle * 0xBF58476D1CE4E5B9ULL ^ tail * 0x94D049BB133111EBULL
+    return (value ^ (value >> 32)) + <uint64_t>size
 
 
 cdef class Hole:
@@ -73,14 +76,12 @@ cdef class TradeMemory(Hole):
         """Leave those out that a backfill brought already; how many are left, in order."""
         cdef Py_ssize_t index
         cdef Py_ssize_t kept = 0
-        if self._ahead is None:
-            return count
         for index in range(count):
-            if _digest(&trades[index]) not in self._ahead:
+            if _digest(&trades[index]) not in self.ahead:
                 _move(trades, symbols, index, kept)
                 kept += 1
         if count and trades[0].time_ms > self._ahead_until_ms:
-            self._ahead = None
+            self.ahead = None
         return kept
 
     cdef Py_ssize_t take_missing(self, TradeFields* trades, list symbols, Py_ssize_t count) except -1:
@@ -101,7 +102,7 @@ cdef class TradeMemory(Hole):
                 kept += 1
         if is_open and kept:
             # The answer may be ahead of the stream.
-            self._ahead = taken
+            self.ahead = taken
             self._ahead_until_ms = trades[kept - 1].time_ms
         for index in range(kept):
             self._ids[self._noted % TRADE_IDS_MAX] = _digest(&trades[index])

@@ -125,8 +125,9 @@ cdef class Dispatcher(Answered):
         self._counts.trade_messages += 1
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
-        count = topic.trades.drop_known(decoder.trades, decoder.symbols, count)
-        self._counts.backfill_repeats += decoder.trade_count - count
+        if topic.trades.ahead is not None:
+            count = topic.trades.drop_known(decoder.trades, decoder.symbols, count)
+            self._counts.backfill_repeats += decoder.trade_count - count
         topic.trades.note(decoder.trades, count)
         return self._deliver_trades(topic, count)
 
