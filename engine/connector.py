@@ -1,5 +1,6 @@
 """Makes the connections of a feed: what they share, and the numbers that tell them apart."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,26 @@ __all__ = ["Connector"]
 CONNECTION_NUMBER_MAX: Final = 0xFFFF  # what a record's header holds
 
 
+class Changes:
+    """Wakes whoever waits for anything to change about any connection."""
+
+    def __init__(self) -> None:
+        self._next: asyncio.Future[None] | None = None
+
+    def tell(self) -> None:
+        """Something may have changed."""
+        if self._next is not None:
+            awaited, self._next = self._next, None
+            if not awaited.done():
+                awaited.set_result(None)
+
+    async def wait(self) -> None:
+        """Return after the next change."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._next)
+
+
 class Connector:
     """Makes connections. All to one host share its allowance of new ones, whatever the category."""
 
@@ -34,14 +55,13 @@ class Connector:
         self.clock = clock
         self.random = random
         self.decider = decider
+        self.changes = Changes()
         self._opener = opener
         self._allowances: dict[str, Allowance] = {}
         self._numbers: set[int] = set()
         self._last_number = 0
 
-    def make(
-        self, category: str, leg: int, url: str, dispatcher: Dispatcher, on_change: Callable[[], object]
-    ) -> Connection:
+    def make(self, category: str, leg: int, url: str, dispatcher: Dispatcher) -> Connection:
         """Return a new connection, not yet running; its number is its own until it is given back."""
         session = Session(category, leg, self.options, connection=self._next_number(), url=url)
         return Connection(
@@ -53,11 +73,12 @@ class Connector:
             allowance=self._allowances.setdefault(urlsplit(url).netloc, Allowance()),
             opener=self._opener,
             decider=self.decider,
-            on_change=on_change,
+            on_change=self.changes.tell,
         )
 
     def give_back(self, connection: Connection) -> None:
         """That connection has ended for good."""
+        self.changes.tell()
         self._numbers.discard(connection.session.connection)
 
     def _next_number(self) -> int:

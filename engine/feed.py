@@ -79,7 +79,7 @@ class Feed:
         self._decisions: list[tuple[Fleet, Decision]] = []
         self._fetch_full: FetchFull | None = None
         self._failed: asyncio.Future[None] | None = None
-        self._rotating: asyncio.Task[None] | None = None
+        self._rotating: set[asyncio.Task[Any]] = set()
         self._is_running = False
 
     # what is wanted
@@ -185,27 +185,39 @@ class Feed:
         loop = asyncio.get_running_loop()
         self._failed = loop.create_future()
         self._is_running = True
-        for fleet in self._fleets.values():
-            fleet.start()
-        self._rotating = loop.create_task(rotate_when_old(self._fleets, self.options.rotate_after_s))
+        try:
+            for fleet in self._fleets.values():
+                fleet.start()
+        except UsageError:
+            await self.__aexit__(None, None, None)
+            raise
+        self._rotating.add(loop.create_task(rotate_when_old(self._fleets, self.options.rotate_after_s)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_running = False
-        assert self._rotating is not None
-        self._rotating.cancel()
-        await asyncio.gather(self._rotating, return_exceptions=True)
+        for task in self._rotating:
+            task.cancel()
+        await asyncio.gather(*self._rotating, return_exceptions=True)
         self._carry_out()
         await asyncio.gather(*(fleet.stop() for fleet in self._fleets.values()))
 
-    async def rotate(self) -> int:
-        """Exchange each connection for a new one, one after the other, each without a gap; return how many
-        were. One whose successor does not get all its topics in step within a minute stays.
+    def rotate(self) -> asyncio.Task[int]:
+        """Exchange each connection for a new one, one after the other, each without a gap.
+
+        It goes on by itself; who awaits it gets how many were exchanged. A connection whose successor does not
+        have all its topics in step within a minute stays.
         """
-        shards = [(fleet, shard) for fleet in self._fleets.values() for shard in fleet.shards]
-        return sum([await rotate(fleet, shard) for fleet, shard in shards])
+        task = asyncio.get_running_loop().create_task(self._rotate())
+        self._rotating.add(task)
+        task.add_done_callback(self._rotating.discard)
+        return task
+
+    async def changed(self) -> None:
+        """Return after anything may have changed about any connection or subscription."""
+        await self._connector.changes.wait()
 
     async def ping(self) -> dict[int, float | None]:
         """Ping all connections now; return each one's round-trip in seconds, None without an answer."""
@@ -292,6 +304,10 @@ class Feed:
         }
 
     # inside
+
+    async def _rotate(self) -> int:
+        shards = [(fleet, shard) for fleet in self._fleets.values() for shard in fleet.shards]
+        return sum([await rotate(fleet, shard) for fleet, shard in shards])
 
     def _fleet(self, category: str) -> Fleet:
         if category not in self._fleets:

@@ -44,7 +44,6 @@ class Fleet(Control):
         self._by_leg: dict[int, Connection] = {}
         self._carriers: dict[Shard, list[Connection]] = {}
         self._tasks: dict[Connection, asyncio.Task[None]] = {}
-        self._changed: asyncio.Future[None] | None = None
         self._ended: Counter[str] = Counter()
 
     # what is wanted
@@ -138,10 +137,8 @@ class Fleet(Control):
         self._tasks[connection].cancel()
 
     async def changed(self) -> None:
-        """Return after anything may have changed about any connection."""
-        if self._changed is None:
-            self._changed = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._changed)
+        """Return after anything may have changed about any connection of the feed."""
+        await self._connector.changes.wait()
 
     @property
     def counters(self) -> Counter[str]:
@@ -178,23 +175,32 @@ class Fleet(Control):
     # inside
 
     def _place(self) -> None:
+        """Put all that waits on connections, or none of it. Raises UsageError where there are too many."""
         waiting, self._waiting = self._waiting, []
+        placed: list[tuple[Placement, Shard, list[str]]] = []
         for number, lane in enumerate(self._lanes):
             for hot in (True, False):
                 groups = [group for at, group, is_hot in waiting if (at, is_hot) == (number, hot)]
-                for shard, topics in lane.place(groups, hot=hot).items():
-                    if shard in self._carriers:
-                        for connection in self._carriers[shard]:
-                            connection.want(topics)
-                    else:
-                        self.add_carrier(shard)
+                placed += [(lane, *placing) for placing in lane.place(groups, hot=hot).items()]
+        fresh = {shard for _, shard, _ in placed if shard not in self._carriers}
+        if len(self._by_leg) + len(fresh) > limits.CONNECTIONS_PER_CATEGORY_MAX:
+            for lane, _, topics in placed:
+                lane.remove(topics)
+            raise self._too_many(len(self._by_leg) + len(fresh))
+        for _, shard, topics in placed:
+            for connection in self.carriers(shard) or [self.add_carrier(shard)]:
+                connection.want(topics)
+
+    def _too_many(self, needed: int) -> UsageError:
+        problem = f"{self.category} needs {needed} connections; the venue allows"
+        remedy = "want fewer topics, or spread the symbols over several machines"
+        return UsageError(f"{problem} {limits.CONNECTIONS_PER_CATEGORY_MAX}", remedy)
 
     def _open(self, url: str) -> Connection:
         if len(self._by_leg) >= limits.CONNECTIONS_PER_CATEGORY_MAX:
-            problem = f"{self.category} has {len(self._by_leg)} connections, all that the venue allows"
-            raise UsageError(problem, "want fewer topics, or spread the symbols over several machines")
+            raise self._too_many(len(self._by_leg) + 1)
         leg = next(leg for leg in count() if leg not in self._by_leg)
-        connection = self._connector.make(self.category, leg, url, self.dispatcher, self._note_change)
+        connection = self._connector.make(self.category, leg, url, self.dispatcher)
         self._by_leg[leg] = connection
         task = asyncio.get_running_loop().create_task(connection.run())
         self._tasks[connection] = task
@@ -206,11 +212,5 @@ class Fleet(Control):
         del self._tasks[connection]
         self._ended.update(connection.counters)
         self._connector.give_back(connection)
-        self._note_change()
         if not task.cancelled() and (error := task.exception()) is not None:
             self.on_failure(error)
-
-    def _note_change(self) -> None:
-        if self._changed is not None:
-            changed, self._changed = self._changed, None
-            changed.set_result(None)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.connection import Connection
+from engine.errors import UsageError
 from engine.fleet import Fleet
 from engine.placement import Shard
 
@@ -24,7 +25,11 @@ async def rotate(fleet: Fleet, shard: Shard) -> bool:
     if len(fleet.carriers(shard)) != 1:
         return False
     (old,) = fleet.carriers(shard)
-    new = fleet.add_carrier(shard)
+    try:
+        new = fleet.add_carrier(shard)
+    except UsageError as error:
+        old.note("rotation_failed", error.problem)
+        return False
     leaving = new
     try:
         async with asyncio.timeout(ROTATION_TIMEOUT_S):

@@ -12,7 +12,6 @@ import pytest
 import engine
 from engine.bybit import limits
 from engine.clock import ManualClock
-from engine.connector import Connector
 from engine.errors import TopicError, UsageError
 from ext.journal import Journal, RecordKind
 from tests.support.spools import Segments, said
@@ -210,7 +209,7 @@ async def until_in_step(feed: engine.Feed, legs: int) -> None:
     while [status.is_in_step for status in feed.subscriptions()] != [True] * len(
         feed.topics["linear"]
     ) * legs:
-        await asyncio.sleep(0.05)
+        await feed.changed()
 
 
 def test_a_rotation_loses_nothing_and_leaves_the_old_connection() -> None:
@@ -260,7 +259,7 @@ def test_a_rotation_that_does_not_get_in_step_is_given_up() -> None:
 def test_what_comes_and_goes_during_a_rotation_is_on_the_new_connection_too() -> None:
     async def scene(feed: engine.Feed, market: Market, watch: Watch) -> None:
         market.venue.latency_s = 0.5
-        rotating = asyncio.create_task(feed.rotate())
+        rotating = feed.rotate()
         await asyncio.sleep(0.1)
         feed.subscribe("linear", ["SOLUSDT"])
         feed.remove("linear", ["ETHUSDT"])
@@ -274,7 +273,7 @@ def test_what_comes_and_goes_during_a_rotation_is_on_the_new_connection_too() ->
 
 def test_all_topics_may_go_during_a_rotation() -> None:
     async def scene(feed: engine.Feed, market: Market, watch: Watch) -> None:
-        rotating = asyncio.create_task(feed.rotate())
+        rotating = feed.rotate()
         await asyncio.sleep(0)
         feed.remove("linear", ["BTCUSDT", "ETHUSDT"])
         await rotating
@@ -411,8 +410,52 @@ def test_more_connections_than_the_venue_allows_are_refused(monkeypatch: pytest.
 
     async def scene(feed: engine.Feed, market: Market, watch: Watch) -> None:
         symbols = ["AUSDT", "BUSDT", "CUSDT"]
-        with pytest.raises(UsageError, match="linear has 3 connections, all that the venue allows"):
+        before = feed.topics
+        with pytest.raises(UsageError, match="linear needs 4 connections; the venue allows 3"):
             feed.subscribe("linear", symbols, hot=symbols)
+        assert feed.topics == before
+        feed.subscribe("linear", symbols[:2], hot=symbols)
+        await watch.until(lambda: len({topic for topic, _ in watch.books}) == 4)
+        assert await feed.rotate() == 0
+        assert len(watch.said("rotation_failed")) == 3
+
+    assert play(scene).gaps == []
+
+
+def test_too_many_connections_at_the_start_leave_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CONNECTIONS_PER_CATEGORY_MAX", 3)
+    feed = engine.Feed(Watch(), url="ws://127.0.0.1:1")
+    feed.subscribe("spot", ["BTCUSDT"])
+    symbols = [f"COIN{number}USDT" for number in range(4)]
+    feed.subscribe("linear", symbols, hot=symbols)
+
+    async def main() -> None:
+        with pytest.raises(UsageError, match="linear needs 4 connections"):
+            await feed.run_async()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_fails_by_itself_ends_the_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("engine.connection.Connection.run", broken)
+    feed = engine.Feed(Watch(), url="ws://127.0.0.1:1")
+    feed.subscribe("linear", ["BTCUSDT"])
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(feed.run_async())
+
+
+def test_full_books_are_fetched_and_not_subscribed_anew() -> None:
+    fetched: list[tuple[str, str, int]] = []
+
+    async def scene(feed: engine.Feed, market: Market, watch: Watch) -> None:
+        feed.fetch_full_books(lambda *asked: fetched.append(asked))
+        (fleet,) = feed._fleets.values()
+        fleet.on_desync("orderbook.full.BTCUSDT", 0, 1)
+        assert fetched == [("linear", "orderbook.full.BTCUSDT", 0)]
 
     play(scene)
 
@@ -429,18 +472,6 @@ def test_connection_numbers_come_round_without_meeting_one_in_use(monkeypatch: p
         assert max(number for pair in numbers for number in pair) <= 4
 
     assert play(scene, subscribed={"hot": ["BTCUSDT"]}).gaps == []
-
-
-def test_full_books_are_fetched_and_not_subscribed_anew() -> None:
-    fetched: list[tuple[str, str, int]] = []
-
-    async def scene(feed: engine.Feed, market: Market, watch: Watch) -> None:
-        feed.fetch_full_books(lambda *asked: fetched.append(asked))
-        (fleet,) = feed._fleets.values()
-        fleet.on_desync("orderbook.full.BTCUSDT", 0, 1)
-        assert fetched == [("linear", "orderbook.full.BTCUSDT", 0)]
-
-    play(scene)
 
 
 def test_a_decision_of_others_is_recorded_and_obeyed(tmp_path: Path) -> None:
