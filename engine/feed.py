@@ -207,7 +207,7 @@ class Feed:
     def rotate(self) -> asyncio.Task[int]:
         """Exchange each connection for a new one, one after the other, each without a gap.
 
-        It goes on by itself; who awaits it gets how many were exchanged. A connection whose successor does not
+        It goes on by itself; awaited, it tells how many were exchanged. A connection whose successor does not
         have all its topics in step within a minute stays.
         """
         task = asyncio.get_running_loop().create_task(self._rotate())

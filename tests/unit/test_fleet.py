@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
