@@ -11,6 +11,7 @@ import orjson
 import pytest
 from picows import WSTransport
 
+from simulator.clock import Clock, system_clock
 from simulator.errors import SimulatorError
 from simulator.faults import Peer
 from simulator.generated import Generated
@@ -38,12 +39,12 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 @asynccontextmanager
 async def simulator(
-    messages: int | None = 400, rate: float | None = None, **switches: str
+    messages: int | None = 400, rate: float | None = None, clock: Clock = lambda: START_NS, **switches: str
 ) -> AsyncIterator[Simulator]:
     hub, chosen = Hub(None), Switches(**switches)
     listed = listings(f"linear:BTCUSDT,spot:BTCUSDT,linear:NEWUSDT:PreLaunch,{SYMBOLS_THAT_SHORTEN_THE_LAP}")
-    source = Generated(listed, hub, chosen, lambda: START_NS, rate=rate, messages=messages)
-    async with serve(source, hub, chosen, lambda: START_NS) as one:
+    source = Generated(listed, hub, chosen, clock, rate=rate, messages=messages)
+    async with serve(source, hub, chosen, clock) as one:
         yield one
 
 
@@ -347,5 +348,150 @@ def test_only_loopback_and_free_ports() -> None:
                 with pytest.raises(SimulatorError, match=f"port {port} is taken; name another with {name}"):
                     async with serve(source, hub, Switches(), lambda: START_NS, **option):
                         pass
+
+    run(scenario)
+
+
+async def control(one: Simulator, *script: dict[str, Any]) -> dict[str, Any]:
+    """Arm faults over HTTP."""
+    url = f"{one.rest}/simulator/faults"
+    async with aiohttp.ClientSession() as http, http.post(url, json=list(script)) as response:
+        return {"status": response.status, **await response.json()}
+
+
+async def rest(one: Simulator, path: str) -> tuple[int, bytes]:
+    async with aiohttp.ClientSession() as http, http.get(f"{one.rest}{path}") as response:
+        return response.status, await response.read()
+
+
+def test_faults_are_armed_and_told_over_http() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=200.0, clock=system_clock()) as one, client(one) as user:
+            answer = await control(one, {"fault": "drop", "topic": "orderbook.50.*", "frame": 2})
+            assert (answer["status"], answer["log"]) == (200, [])
+            await user.ask(op="subscribe", args=["orderbook.50.BTCUSDT"])
+            first = (await user.next())["data"]["u"]
+            assert (await user.next())["data"]["u"] == first + 2
+            told = orjson.loads((await rest(one, "/simulator/faults"))[1])
+            assert [(fired["fault"], fired["u"]) for fired in told["log"]] == [("drop", first + 1)]
+            assert [(entry["fired"], entry["spent"]) for entry in told["armed"]] == [(1, True)]
+            bad = await control(one, {"fault": "dorp"})
+            assert bad["status"] == 400
+            assert "did you mean 'drop'" in bad["error"]
+            url = f"{one.rest}/simulator/faults"
+            async with aiohttp.ClientSession() as http, http.delete(url) as response:
+                assert (await response.json())["armed"] == []
+
+    run(scenario)
+
+
+ENDINGS = [
+    ("close_1000", 1000),
+    ("close_1001", 1001),
+    ("close_1006", 1006),
+    ("close_1011", 1011),
+    ("reset", 1006),
+]
+
+
+@pytest.mark.parametrize(("fault", "code"), ENDINGS)
+def test_connections_end_as_the_script_says(fault: str, code: int) -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1) as one, client(one) as user:
+            await user.ask(op="ping")
+            await control(one, {"fault": fault})
+            message = await user.socket.receive()
+            assert (message.data if message.type == aiohttp.WSMsgType.CLOSE else 1006) == code
+
+    run(scenario)
+
+
+def test_a_half_open_connection_answers_nothing() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1) as one, client(one) as user:
+            await control(one, {"fault": "half_open"})
+            one.venue.tick()
+            await user.send(op="ping")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(user.socket.receive(), 0.05)
+
+    run(scenario)
+
+
+def test_frozen_late_fragmented_and_sliced_frames_arrive_whole() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=400.0, clock=system_clock()) as one, client(one) as user:
+            await control(
+                one,
+                {"fault": "fragmented", "frame": 5},
+                {"fault": "late", "topic": "ping", "late_ms": 30},
+                {"fault": "frozen", "frame": 3, "ms": 60},
+                {"fault": "sliced", "frame": 7, "slice_bytes": 50},
+            )
+            await user.ask(op="subscribe", args=["orderbook.50.BTCUSDT"])
+            await user.send(op="ping")
+            numbers, pongs = [], 0
+            while len(numbers) < 12 or not pongs:
+                message = await user.next()
+                pongs += message.get("ret_msg") == "pong"
+                numbers += [message["data"]["u"]] if "data" in message else []
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [("handshake_403", 403), ("handshake_429", 429), ("handshake_502", 502), ("handshake_hangs", 504)],
+)
+def test_handshakes_that_are_refused(fault: str, status: int) -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1) as one:
+            await control(one, {"fault": fault})
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                async with client(one):
+                    pass
+            assert caught.value.status == status
+            async with client(one) as user:
+                assert (await user.ask(op="ping"))["ret_msg"] == "pong"
+
+    run(scenario)
+
+
+def test_rest_answers_that_go_wrong() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1) as one:
+            await control(
+                one,
+                {"fault": "rest_503", "frame": 1},
+                {"fault": "rest_truncated", "frame": 2},
+                {"fault": "rest_slow", "frame": 3, "late_ms": 40},
+                {"fault": "rest_cut", "frame": 4, "every": 1},
+            )
+            path = "/v5/market/time"
+            assert (await rest(one, path))[0] == 503
+            status, body = await rest(one, path)
+            assert status == 200
+            with pytest.raises(orjson.JSONDecodeError):
+                orjson.loads(body)
+            began = asyncio.get_running_loop().time()
+            assert (await rest(one, path))[0] == 200
+            assert asyncio.get_running_loop().time() - began > 0.035
+            with pytest.raises(aiohttp.ClientError):
+                await rest(one, path)
+
+    run(scenario)
+
+
+def test_a_gateway_is_what_the_path_begins_with() -> None:
+    async def scenario() -> None:
+        async with simulator(rate=0.1) as one:
+            await control(one, {"fault": "gateway_u", "gateway": "b", "by": 500})
+            numbers = []
+            for path in ("/v5/public/linear", "/b/v5/public/linear"):
+                async with client(one, path) as user:
+                    await user.ask(op="subscribe", args=["orderbook.50.BTCUSDT"])
+                    numbers.append((await user.next())["data"]["u"])
+            assert 500 <= numbers[1] - numbers[0] < 510
 
     run(scenario)
