@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from simulator.command import main
+from simulator.faults import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 30
@@ -61,10 +63,49 @@ def test_serves_to_the_end_of_the_data_and_stops_at_a_signal(tmp_path: Path) -> 
     assert [line.split(" ", 2)[2] for line in lines] == received
 
 
+def test_a_script_of_faults_and_the_log_of_what_happened(tmp_path: Path) -> None:
+    log, script = tmp_path / "sent.log", tmp_path / "faults.toml"
+    script.write_text('[[faults]]\nfault = "drop"\nframe = 3\n[[faults]]\nfault = "close_1011"\nframe = 9\n')
+
+    async def scenario() -> tuple[list[dict[str, Any]], int]:
+        options = ("--symbols", "linear:BTCUSDT", "--rate", "500", "--faults", str(script), "--log", str(log))
+        process = await asyncio.create_subprocess_exec(*command(*options), cwd=ROOT, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        try:
+            url = json.loads(await process.stdout.readline())["ws"] + "/v5/public/linear"
+            async with aiohttp.ClientSession() as http, http.ws_connect(url) as client:
+                await client.send_str('{"op":"subscribe","args":["orderbook.50.BTCUSDT"]}')
+                received = []
+                while (message := await client.receive()).type == aiohttp.WSMsgType.TEXT:
+                    received.append(json.loads(message.data))
+                return received[1:], message.data
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+
+    received, code = asyncio.run(asyncio.wait_for(scenario(), TIMEOUT_S))
+    first = received[0]["data"]["u"]
+    assert code == 1011
+    assert [message["data"]["u"] - first for message in received] == [0, 1, 3, 4, 5, 6, 7, 8]
+    lines = [line.split(" ", 2) for line in log.read_text().splitlines()]
+    fired = [json.loads(text.removeprefix("# ")) for _, _, text in lines if text.startswith("# ")]
+    assert [(one["fault"], one["frame"], one["u"] - first) for one in fired] == [
+        ("drop", 3, 2),
+        ("close_1011", 9, 8),
+    ]
+    assert len(lines) == 1 + len(received) + len(fired)
+
+
+def test_the_faults_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--list-faults") == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(KINDS)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         (["--host", "0.0.0.0"], "loopback only"),
+        (["--faults", "/no/such/file.json"], "it cannot be read"),
         (["--symbols", "moon:BTCUSDT"], "use linear, inverse, spot, option, spread"),
         (["--symbols", "linear:btcusdt"], "capital letters"),
         (["--symbols", "linear:BTCUSDT,linear:BTCUSDT"], "named twice"),

@@ -261,3 +261,9 @@ def test_scripts_as_files(tmp_path: Path) -> None:
         read_script(as_json)
     with pytest.raises(SimulatorError, match="cannot be read"):
         read_script(tmp_path / "none.json")
+
+
+def test_the_documentation_has_every_fault() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+    assert [name for name, kind in KINDS.items() if f"| `{name}` | {kind.does} |" not in text] == []
+    assert len(KINDS) > 60
