@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from simulator.instruments import listing
-from simulator.tape import DEPTHS, Tape, Window
+from simulator.tape import Tape, Window
 
 __all__ = ["Block", "Message", "Strip", "canonical_checksum"]
 
@@ -67,7 +67,7 @@ class Strip:
 
     def __init__(self, random: Random, depth: int, category: str = "linear") -> None:
         tape = Tape(listing(f"{category}:BTCUSDT"), random, LAP_STEPS)
-        lane = DEPTHS.index(depth)
+        lane = tape.depths.index(depth)
         self.topic = f"orderbook.{depth}.BTCUSDT"
         self.depth = depth
         self.random = random

@@ -42,11 +42,12 @@ class MemoryConnection:
         """Send a text message to the venue; to a connection that has ended it is lost."""
         if self.is_open and self._client.request(text):
             self.act(Close(1008))
+        self._venue.bury()
 
     def take(self) -> list[tuple[int, Item]]:
         """Return and forget what has arrived: (ns, item).
 
-        Bytes are a text message; Binary, Ping; at the end Close, Cut or Reset, and nothing after it.
+        Bytes are a text message; Binary and Ping; Close, Cut or Reset at the end, and nothing after it.
         """
         taken = list(self._arrived)
         self._arrived.clear()
@@ -123,10 +124,11 @@ class MemoryVenue:
                 idle = wait_s is None or wait_s == IDLE
                 self._play_ns = NEVER_NS if idle or wait_s is None else due_ns + max(1, round(wait_s * 1e9))
                 self.hub.flush()
-            self._bury()
+            self.bury()
         self.now_ns = max(self.now_ns, until_ns)
 
-    def _bury(self) -> None:
+    def bury(self) -> None:
+        """Forget the connections that have ended."""
         for connection in self.ended:
             connection.close()
         self.ended.clear()

@@ -71,6 +71,8 @@ async def serve(
             player.cancel()
             ticker.cancel()
             await asyncio.wait([player, ticker])
+            if not ticker.cancelled():
+                ticker.result()
             server.close()
             await door.close()
     finally:
