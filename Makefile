@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(wildcard ext/*.pyx ext/*.pxd ext/*.h) setup.py pyproject.toml
 
-.PHONY: help build test check format demo record bench chaos soak clean lock
+.PHONY: help build test check format demo record bench chaos soak fuzz clean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ chaos: build  ## every fault of docs/guarantees.md with 20 seeds, in virtual tim
 
 soak: build  ## a hundred thousand faults, ten million clean frames, a thousand reconnections
 	$(BIN)/python -m chaos
+
+fuzz: build  ## mutated frames, answers and spools for SECONDS (120)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),120)
 
 record: build  ## record BTCUSDT (linear) from mainnet into ./data until Ctrl-C
 	$(BIN)/tapehead record --category linear BTCUSDT --data data
