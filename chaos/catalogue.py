@@ -108,7 +108,7 @@ def _cases() -> list[Case]:
         Case("unknown_topic", "trades"),
         # sessions
         Case("snapshot_missing", "book", starting=True),
-        Case("snapshot_late", "book", starting=True),
+        Case("snapshot_late", "book", {"late_ms": 2_000}, starting=True),
         Case("snapshot_twice", "book", starting=True),
         Case("ack_missing", "requests", starting=True),
         Case("ack_late", "requests", starting=True),
@@ -145,6 +145,20 @@ def _cases() -> list[Case]:
                 "handshake_502",
                 "handshake_redirect",
                 "handshake_hangs",
+            )
+        ),
+        Case("day_cut", "connection", {"age_ms": 20_000}),
+        # the market
+        *(
+            Case(fault, "symbol")
+            for fault in (
+                "restart",
+                "restart_without_u1",
+                "u_jump",
+                "snapshot_midstream",
+                "quiet",
+                "tick_change",
+                "lot_change",
             )
         ),
         # ours

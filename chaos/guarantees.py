@@ -24,8 +24,10 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "tickers": "tickers.",
         "klines": "kline.1.",
         "liquidations": "allLiquidation.",
+        "symbol": "",
         "connection": "",
         "requests": "",
+        "legs": "",
     }
 )
 """Kinds of topics, and how the names of their topics begin; those of no kind of topic concern all."""

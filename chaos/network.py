@@ -15,9 +15,12 @@ from engine.clock import ManualClock
 from engine.config import FeedOptions
 from ext.frames import FrameListener
 
-__all__ = ["Conditions", "Link", "Network", "Peer"]
+__all__ = ["GATEWAY", "SECOND_PORT", "Conditions", "Link", "Network", "Peer"]
 
 IN_FLIGHT_MAX: Final = 100_000
+GATEWAY: Final = "second"
+"""The gateway behind the port of the second leg."""
+SECOND_PORT: Final = 2
 APART_S: Final = 1e-6
 TOO_BIG: Final = 1009
 HANDSHAKE_TRIPS: Final = 4  # TCP, TLS, HTTP
@@ -217,7 +220,9 @@ class Network:
                 self.log.add("failed", f"{number} {type(error).__name__}")
                 raise error
             link = Link(self, frames, url, number, options)
-            link.peer = await self.accept(link, urlsplit(url).path)
+            address = urlsplit(url)
+            gateway = f"/{GATEWAY}" if address.port == SECOND_PORT else ""
+            link.peer = await self.accept(link, gateway + address.path)
         self.links.append(link)
         self.log.add("open", f"{number} {url}")
         frames.opened(link)

@@ -103,6 +103,18 @@ async def callback_raises(world: World) -> None:
     world.witness.raises = False
 
 
+async def symbols_come_and_go(world: World) -> None:
+    """Ten symbols are added to the running feed, one by one, and removed again."""
+    for symbol in world.spare:
+        world.feed.add(
+            world.category, [symbol], book=(1, world.deep[symbol]), trades=True, ticker=True, legs=world.legs
+        )
+        await world.sleep(world.random.uniform(0, 0.5))
+    for symbol in world.spare:
+        world.feed.remove(world.category, [symbol])
+        await world.sleep(world.random.uniform(0, 0.5))
+
+
 FAULTS: Final[Mapping[str, Callable[[World], Awaitable[None]]]] = MappingProxyType(
     {
         fault.__name__: fault
@@ -120,6 +132,7 @@ FAULTS: Final[Mapping[str, Callable[[World], Awaitable[None]]]] = MappingProxyTy
             loop_blocked,
             process_stopped,
             callback_raises,
+            symbols_come_and_go,
         )
     }
 )

@@ -15,6 +15,8 @@ __all__ = ["Trial", "try_case"]
 
 STARTS_WITHIN_S: Final = 15.0
 HAPPENS_WITHIN_S: Final = 60.0
+SPARE: Final = 10
+"""Symbols that nobody follows at first."""
 AFTERMATH_S: Final = 3.0
 SLACK_S: Final = 1.0
 """Ledger and truth are compared by the second."""
@@ -41,7 +43,8 @@ class Trial:
 
 def try_case(case: Case, promise: Promise, seed: int) -> Trial:
     """Run a case in virtual time; the same seed gives the same trial."""
-    world = World(seed, categories=case.categories)
+    legs = 2 if case.kind == "legs" else 1
+    world = World(seed, categories=case.categories, legs=legs, spare=SPARE)
     trial = Trial(case.name, seed)
     run(_Run(world, case, promise, trial).play(), world.clock)
     trial.virtual_s = world.log.now_s
@@ -58,7 +61,7 @@ class _Run:
         self._began_s = 0.0
         self._ended_s = 0.0
         self._before: Counter[str] = Counter()
-        self._target = ""
+        self._targets: set[str] = set(world.topics)
 
     async def play(self) -> None:
         """Start, let the fault happen, wait for the end of its consequences, and judge."""
@@ -97,8 +100,13 @@ class _Run:
         world, case = self._world, self._case
         entry: dict[str, Any] = {"fault": case.fault, **case.values}
         topics = topics_of_kind(case.kind, world.topics, world.deep)
-        if topics != world.topics:
-            entry["topic"] = self._target = world.random.choice(topics)
+        if case.kind == "symbol":
+            symbol = world.random.choice(world.symbols)
+            entry |= {"category": world.category, "symbol": symbol}
+            self._targets = set(world.topics_of(symbol))
+        elif topics != world.topics:
+            entry["topic"] = world.random.choice(topics)
+            self._targets = {entry["topic"]}
         world.venue.arm(entry)
         if case.starting:
             return
@@ -168,7 +176,7 @@ class _Run:
                 continue
             if one.kind not in promise.gaps:
                 trial.fail(f"gap {one.kind} of {one.topic} at {one.at_s:.3f} s, which is not promised")
-            elif self._target and one.topic != self._target:
+            elif one.topic not in self._targets:
                 trial.fail(f"gap {one.kind} of {one.topic}, which the fault did not touch")
         if not world.is_in_step():
             trial.fail(f"not in step at the end: {world.out_of_step()}")
@@ -180,7 +188,7 @@ class _Run:
     def _judge_books(self) -> None:
         """At the end each book is the venue's."""
         world = self._world
-        for book in world.feed.dispatcher(world.category).books():
+        for book in world.books():
             update_id = book.update_id - world.witness.known_as.get(book.topic, 0)
             if world.venue.truth.book(book.topic, update_id) != (dict(book.bids()), dict(book.asks())):
                 self._trial.fail(f"{book.topic} is not the venue's book at the end")

@@ -6,11 +6,11 @@ from random import Random
 from typing import Any, Final
 
 from chaos.log import Log
-from chaos.network import Link, Network
+from chaos.network import SECOND_PORT, Link, Network
 from chaos.truth import topic_of
 from chaos.venue import Venue
 from chaos.witness import Witness
-from engine import Feed
+from engine import Feed, OrderBook
 from engine.clock import NS_PER_S, ManualClock
 from engine.subscriptions import TopicState
 from ext.book import BookState
@@ -18,6 +18,7 @@ from ext.book import BookState
 __all__ = ["World"]
 
 URL: Final = "ws://127.0.0.1:1"
+SECOND_URL: Final = f"ws://127.0.0.1:{SECOND_PORT}"
 RATE: Final = 6.0
 """Book messages a second and symbol; every other one has trades and tickers beside it."""
 DEEP: Final = (50, 200, 1000)
@@ -35,6 +36,8 @@ class World:
         symbols: int = 2,
         rate: float = RATE,
         categories: Sequence[str] = ("linear", "spot"),
+        legs: int = 1,
+        spare: int = 0,
         **options: Any,
     ) -> None:
         self.random = Random(seed)  # noqa: S311 (a market, not a secret)
@@ -42,8 +45,10 @@ class World:
         self.log = Log(self.clock)
         self.category = self.random.choice(categories)
         self.symbols = ["BTCUSDT", "ETHUSDT", *(f"X{number}USDT" for number in range(symbols - 2))][:symbols]
+        self.spare = [f"Y{number}USDT" for number in range(spare)]
+        self.legs = legs
         self.venue = Venue(
-            self.category, self.symbols[:2], self.clock, self.log, seed=seed, rate=rate * symbols
+            self.category, [*self.symbols, *self.spare], self.clock, self.log, seed=seed, rate=rate * symbols
         )
         self.network = Network(self.clock, self.random, self.log, self.venue.accept)
         self.network.conditions.latency_s = self.random.uniform(0.002, 0.08)
@@ -53,12 +58,13 @@ class World:
         self.feed = Feed(
             self.witness,
             url=URL,
+            second_url=SECOND_URL,
             clock=self.clock,
             random=self.random.random,
             opener=self.network.open,
             **options,
         )
-        self.deep = {symbol: self.random.choice(DEEP) for symbol in self.symbols}
+        self.deep = {symbol: self.random.choice(DEEP) for symbol in [*self.symbols, *self.spare]}
         self.topics = [topic for symbol in self.symbols for topic in self.topics_of(symbol)]
         self.delivered: dict[str, set[bytes]] = {topic: set() for topic in self.topics}
         self.counted_from: dict[str, int] = {}
@@ -71,7 +77,7 @@ class World:
 
     def begin(self) -> None:
         """Let the venue move, and want every topic."""
-        self.venue.watch(self.topics)
+        self.venue.watch([*self.topics, *(topic for one in self.spare for topic in self.topics_of(one))])
         self.venue.step()
         self.subscribe(self.symbols)
 
@@ -86,6 +92,7 @@ class World:
                 ticker=True,
                 kline="1",
                 liquidations=self.category == "linear",
+                legs=self.legs,
             )
 
     async def sleep(self, seconds: float) -> None:
@@ -107,7 +114,7 @@ class World:
         return (
             set(states) >= set(self.topics)
             and all(state is TopicState.CONFIRMED for state in states.values())
-            and all(book.state == BookState.LIVE for book in self.feed.dispatcher(self.category).books())
+            and not self._stale()
             and not self.open_gaps()
         )
 
@@ -121,9 +128,15 @@ class World:
         waiting = [
             f"{topic} {state.value}" for topic, state in states.items() if state is not TopicState.CONFIRMED
         ]
-        books = self.feed.dispatcher(self.category).books()
-        stale = [f"{book.topic} {book.state.name}" for book in books if book.state != BookState.LIVE]
-        return ", ".join([*waiting, *stale, *(f"{topic} in a gap" for topic in self.open_gaps())][:6])
+        return ", ".join([*waiting, *self._stale(), *(f"{topic} in a gap" for topic in self.open_gaps())][:6])
+
+    def books(self) -> list[OrderBook]:
+        """Return the books that are wanted."""
+        wanted = self.feed.topics.get(self.category, {})
+        return [book for book in self.feed.dispatcher(self.category).books() if book.topic in wanted]
+
+    def _stale(self) -> list[str]:
+        return [f"{book.topic} {book.state.name}" for book in self.books() if book.state != BookState.LIVE]
 
     def network_s(self) -> float:
         """Return for how long a message travels at most, there and back."""
