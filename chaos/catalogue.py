@@ -22,6 +22,7 @@ class Case:
 
     ``values`` are added to the simulator's script entry. ``lasts_s``: for how long a fault that does not end
     by itself goes on. ``starting``: it is there when the feed begins, else it comes while all is in step.
+    ``spare``: symbols that nobody follows at first.
     """
 
     fault: str
@@ -30,6 +31,7 @@ class Case:
     lasts_s: float = 0.0
     starting: bool = False
     categories: tuple[str, ...] = ("linear", "spot")
+    spare: int = 0
 
     @property
     def name(self) -> str:
@@ -162,7 +164,7 @@ def _cases() -> list[Case]:
             )
         ),
         # ours
-        *(Case(fault, "connection") for fault in ours.FAULTS),
+        *(Case(fault, "connection", spare=ours.SPARE.get(fault, 0)) for fault in ours.FAULTS),
     ]
     return [case for case in cases if case.fault in SIMULATED or case.is_ours]
 

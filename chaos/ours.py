@@ -8,7 +8,7 @@ from typing import Final
 
 from chaos.world import World
 
-__all__ = ["FAULTS"]
+__all__ = ["FAULTS", "SPARE"]
 
 HOUR_S: Final = 3600.0
 CUTS: Final = 10
@@ -136,3 +136,6 @@ FAULTS: Final[Mapping[str, Callable[[World], Awaitable[None]]]] = MappingProxyTy
         )
     }
 )
+
+SPARE: Final[Mapping[str, int]] = MappingProxyType({"symbols_come_and_go": 10})
+"""How many symbols that nobody follows a fault needs."""

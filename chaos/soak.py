@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from chaos.changes import symbols_come_and_go
 from chaos.frames import clean_frames, detectable_faults
 from chaos.outcome import Outcome
 from chaos.reconnects import reconnects, times_to_book
@@ -18,12 +19,14 @@ FULL: Final[tuple[Run, ...]] = (
     lambda seed: clean_frames(10_000_000, seed, CLEAN_S_MAX),
     lambda seed: times_to_book(500, seed),
     lambda seed: reconnects(1_000, seed),
+    lambda seed: symbols_come_and_go(100, seed),
 )
 SHORT: Final[tuple[Run, ...]] = (
     lambda seed: detectable_faults(2_000, seed),
     lambda seed: clean_frames(100_000, seed),
     lambda seed: times_to_book(20, seed),
     lambda seed: reconnects(20, seed),
+    lambda seed: symbols_come_and_go(5, seed),
 )
 
 

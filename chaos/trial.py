@@ -15,8 +15,6 @@ __all__ = ["Trial", "try_case"]
 
 STARTS_WITHIN_S: Final = 15.0
 HAPPENS_WITHIN_S: Final = 60.0
-SPARE: Final = 10
-"""Symbols that nobody follows at first."""
 AFTERMATH_S: Final = 3.0
 SLACK_S: Final = 1.0
 """Ledger and truth are compared by the second."""
@@ -44,7 +42,7 @@ class Trial:
 def try_case(case: Case, promise: Promise, seed: int) -> Trial:
     """Run a case in virtual time; the same seed gives the same trial."""
     legs = 2 if case.kind == "legs" else 1
-    world = World(seed, categories=case.categories, legs=legs, spare=SPARE)
+    world = World(seed, categories=case.categories, legs=legs, spare=case.spare)
     trial = Trial(case.name, seed)
     run(_Run(world, case, promise, trial).play(), world.clock)
     trial.virtual_s = world.log.now_s

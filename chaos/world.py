@@ -12,7 +12,6 @@ from chaos.venue import Venue
 from chaos.witness import Witness
 from engine import Feed, OrderBook
 from engine.clock import NS_PER_S, ManualClock
-from engine.subscriptions import TopicState
 from ext.book import BookState
 
 __all__ = ["World"]
@@ -48,7 +47,12 @@ class World:
         self.spare = [f"Y{number}USDT" for number in range(spare)]
         self.legs = legs
         self.venue = Venue(
-            self.category, [*self.symbols, *self.spare], self.clock, self.log, seed=seed, rate=rate * symbols
+            self.category,
+            [*self.symbols, *self.spare],
+            self.clock,
+            self.log,
+            seed=seed,
+            rate=rate * (symbols + spare),
         )
         self.network = Network(self.clock, self.random, self.log, self.venue.accept)
         self.network.conditions.latency_s = self.random.uniform(0.002, 0.08)
@@ -109,11 +113,12 @@ class World:
         return True
 
     def is_in_step(self) -> bool:
-        """Return whether every topic is confirmed, every book LIVE, and no gap open."""
-        states = self.feed.topics.get(self.category, {})
+        """Return whether every topic is in step on every leg, every book LIVE, and no gap open."""
+        statuses = self.feed.subscriptions()
         return (
-            set(states) >= set(self.topics)
-            and all(state is TopicState.CONFIRMED for state in states.values())
+            len(statuses) >= self.legs * len(self.topics)
+            and {status.topic for status in statuses} >= set(self.topics)
+            and all(status.is_in_step for status in statuses)
             and not self._stale()
             and not self.open_gaps()
         )
@@ -124,9 +129,10 @@ class World:
 
     def out_of_step(self) -> str:
         """Return what keeps the feed from being in step, for a message."""
-        states = self.feed.topics.get(self.category, {})
         waiting = [
-            f"{topic} {state.value}" for topic, state in states.items() if state is not TopicState.CONFIRMED
+            f"{status.topic} on leg {status.leg} {status.state.value}"
+            for status in self.feed.subscriptions()
+            if not status.is_in_step
         ]
         return ", ".join([*waiting, *self._stale(), *(f"{topic} in a gap" for topic in self.open_gaps())][:6])
 
