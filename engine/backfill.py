@@ -1,7 +1,7 @@
 """What to ask for after a gap of trades or candles, and when. Sans-I/O.
 
 The dispatcher knows the holes that gaps left, and an answer goes to it: it delivers what lies in the hole
-and was not seen. Trades reach back seconds to minutes at most, so nothing is gained by asking late: a hole
+and was not seen. Trades reach back seconds to minutes, so nothing is gained by asking late: a hole
 has a few attempts, then it stays as it is.
 """
 
@@ -15,8 +15,8 @@ __all__ = ["ATTEMPTS_MAX", "USES", "Backfill", "Hole"]
 
 # Topic kind -> the use of the answer.
 USES: Final = {"publicTrade": "trades", "kline": "kline"}
-# What happened in the last moment of a gap must have reached the venue's answers.
-SETTLE_S: Final = 1.0
+# Trades at once: an answer holds the last 1000, in a storm those of less than a second.
+SETTLE_S: Final = {"trades": 0.0, "kline": 1.0}
 AGAIN_S: Final = 2.0
 ATTEMPTS_MAX: Final = 3
 
@@ -46,12 +46,13 @@ class Backfill:
         self._holes: dict[str, Hole] = {}
 
     def note(self, found: Iterable[tuple[str, int, int]], now_ns: int) -> None:
-        """These holes (topic, from_ms, until_ms) there are: new ones are asked for soon, others forgotten."""
+        """These holes (topic, from_ms, until_ms) there are: new ones are to be asked for, others are gone."""
         before, self._holes = self._holes, {}
         for topic, from_ms, until_ms in found:
             hole = before.get(topic)
             if hole is None or (hole.from_ms != from_ms and not hole.is_asking):
-                hole = Hole(topic, from_ms, until_ms, now_ns + _ns(SETTLE_S))
+                hole = Hole(topic, from_ms, until_ms, now_ns)
+                hole.due_ns += _ns(SETTLE_S[hole.use])
             hole.until_ms = until_ms
             self._holes[topic] = hole
 

@@ -26,11 +26,14 @@ class FeedOptionNames(TypedDict, total=False):
     rotate_after_s: float
     message_bytes_max: int
     receive_buffer_bytes: int
+    liveness: bool
+    audit_interval_s: float
+    backfill: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedOptions:
-    """How connections behave. Every time is in seconds, every size in bytes; all must be above zero.
+    """How connections behave and what is watched. Times are in seconds, sizes in bytes, all above zero.
 
     - ping_interval_s: a JSON ping is sent this often. The venue asks for 20.
     - pong_timeout_s: no frame of any kind for this long after a ping: reconnect. Below ``ping_interval_s``.
@@ -46,6 +49,9 @@ class FeedOptions:
       so that not all are exchanged at once.
     - message_bytes_max: a longer message ends the connection. The longest known is about 300 KB.
     - receive_buffer_bytes: the kernel's buffer of a socket; a larger one hides how slow a reader is.
+    - liveness: whether topics that are proven dead, while their connection lives, are subscribed anew.
+    - audit_interval_s: so often one ``orderbook.1000`` is compared with REST, all of them in turn.
+    - backfill: whether REST is asked for the trades and candles of a gap.
     """
 
     ping_interval_s: float = 20.0
@@ -60,10 +66,16 @@ class FeedOptions:
     rotate_after_s: float = 86_400.0
     message_bytes_max: int = 4 * MIB
     receive_buffer_bytes: int = 128 * KIB
+    liveness: bool = True
+    audit_interval_s: float = 60.0
+    backfill: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check_positive(field.name, getattr(self, field.name), whole=field.type is int)
+            if field.type is bool:
+                _check_choice(field.name, getattr(self, field.name))
+            else:
+                _check_positive(field.name, getattr(self, field.name), whole=field.type is int)
         _check_order("pong_timeout_s", self.pong_timeout_s, "ping_interval_s", self.ping_interval_s)
         _check_order(
             "reconnect_delay_s", self.reconnect_delay_s, "reconnect_delay_max_s", self.reconnect_delay_max_s
@@ -91,6 +103,11 @@ def _check_positive(name: str, value: object, *, whole: bool) -> None:
         )
     if not 0 < value < float("inf"):
         raise ConfigError(name, value, "must be above 0 and finite", "see FeedOptions")
+
+
+def _check_choice(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(name, value, "must be True or False", "see FeedOptions")
 
 
 def _check_order(low_name: str, low: float, high_name: str, high: float) -> None:

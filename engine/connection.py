@@ -13,8 +13,9 @@ from engine.clock import NS_PER_S, Clock
 from engine.config import FeedOptions
 from engine.decider import Decider
 from engine.decisions import STOPPED
+from engine.gauges import waiting_bytes
 from engine.session import Session
-from engine.websocket import Opener, Transport, close_reason, failure_reason
+from engine.websocket import Opener, Transport, close_reason, failure_reason, socket_of
 from ext.dispatch import Dispatcher
 from ext.frames import FrameListener
 
@@ -155,6 +156,12 @@ class Connection:
         total.update(self._counted)
         total.update(self.session.counters)
         return total
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes the kernel has received that nobody has read; 0 without a socket."""
+        raw = None if self._transport is None else socket_of(self._transport)
+        return 0 if raw is None else waiting_bytes(raw)
 
     # what the dispatcher tells (see ext.listener.Control)
 

@@ -11,6 +11,7 @@ from typing import Any, Self, Unpack
 import uvloop
 
 from engine.bybit import endpoints, topics
+from engine.bybit.rest import RestClient
 from engine.clock import Clock, SystemClock
 from engine.config import FeedOptionNames, feed_options
 from engine.connection import Connection
@@ -21,6 +22,7 @@ from engine.errors import ConfigError, TopicError, UsageError
 from engine.fleet import FetchFull, Fleet
 from engine.rotation import rotate, rotate_when_old
 from engine.subscriptions import SubscriptionStatus, TopicState
+from engine.watch import Watch
 from engine.websocket import Opener, WebsocketOpener
 from ext.book import OrderBook
 from ext.dispatch import Dispatcher
@@ -52,6 +54,7 @@ class Feed:
         region: str = "",
         url: str | None = None,
         second_url: str | None = None,
+        rest_url: str | None = None,
         journal: Journal | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random_module.random,
@@ -66,6 +69,9 @@ class Feed:
         first = endpoints.public_base(environment, region=region, url=url)
         second = endpoints.public_base(environment, region=region, url=second_url or url)
         self._bases = (first, second)
+        # A stream from elsewhere has nothing to do with the environment's REST interface.
+        has_rest = rest_url is not None or url is None
+        rest = RestClient(environment, region=region, url=rest_url) if has_rest else None
         self._clock = clock or SystemClock()
         self._decider = Decider(journal)
         self._connector = Connector(
@@ -78,8 +84,9 @@ class Feed:
         self._fleets: dict[str, Fleet] = {}
         self._decisions: list[tuple[Fleet, Decision]] = []
         self._fetch_full: FetchFull | None = None
+        self._watch = Watch(self, self.options, self._clock, rest)
         self._failed: asyncio.Future[None] | None = None
-        self._rotating: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._is_running = False
 
     # what is wanted
@@ -191,16 +198,19 @@ class Feed:
         except UsageError:
             await self.__aexit__(None, None, None)
             raise
-        self._rotating.add(loop.create_task(rotate_when_old(self._fleets, self.options.rotate_after_s)))
+        self._background = {
+            loop.create_task(rotate_when_old(self._fleets, self.options.rotate_after_s)),
+            loop.create_task(self._watch.run()),
+        }
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_running = False
-        for task in self._rotating:
+        for task in self._background:
             task.cancel()
-        await asyncio.gather(*self._rotating, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         self._carry_out()
         await asyncio.gather(*(fleet.stop() for fleet in self._fleets.values()))
 
@@ -211,8 +221,8 @@ class Feed:
         have all its topics in step within a minute stays.
         """
         task = asyncio.get_running_loop().create_task(self._rotate())
-        self._rotating.add(task)
-        task.add_done_callback(self._rotating.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
         return task
 
     async def changed(self) -> None:
@@ -280,7 +290,21 @@ class Feed:
         total: Counter[str] = Counter()
         for fleet in self._fleets.values():
             total.update(fleet.counters)
+        total.update(self._watch.counters)
         return dict(total)
+
+    def gauges(self) -> dict[str, Any]:
+        """Return how far behind this process is: ``loop_lag`` and ``market_lag`` (receive less matching
+        engine), each with count, negative, p50_ms, p99_ms and max_ms of the last minutes, and of each
+        connection ``silence_s``, ``kernel_bytes`` (received, not read) and ``kernel_bytes_max``.
+        """
+        return self._watch.gauges.read()
+
+    def proofs(self) -> dict[str, dict[str, str]]:
+        """Return by category and topic what would prove it dead while its connection lives, or
+        "quiet (unproven)".
+        """
+        return self._watch.proofs()
 
     def restate(self) -> dict[str, Any]:
         """Return what a new segment must say to stand alone: open connections, and the topics that wait for

@@ -6,13 +6,13 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
-from picows import WSError, WSMsgType, ws_connect
+from picows import WSError, WSMsgType, WSTransport, ws_connect
 from picows.picows import WSCloseHandshake
 
 from engine.config import FeedOptions
 from ext.frames import FrameListener
 
-__all__ = ["Opener", "Transport", "WebsocketOpener", "close_reason", "failure_reason"]
+__all__ = ["Opener", "Transport", "WebsocketOpener", "close_reason", "failure_reason", "socket_of"]
 
 
 class Transport(Protocol):
@@ -60,7 +60,8 @@ class WebsocketOpener:
                 max_frame_size=options.message_bytes_max,
                 max_redirects=0,
             )
-        raw: socket.socket = transport.underlying_transport.get_extra_info("socket")
+        raw = socket_of(transport)
+        assert raw is not None
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer_bytes)
         return transport
 
@@ -68,6 +69,14 @@ class WebsocketOpener:
         if self._tls is None:
             self._tls = ssl.create_default_context()
         return self._tls
+
+
+def socket_of(transport: Transport) -> socket.socket | None:
+    """Return the socket of a connection; None where there is none, as in memory."""
+    if not isinstance(transport, WSTransport):
+        return None
+    raw: socket.socket | None = transport.underlying_transport.get_extra_info("socket")
+    return raw
 
 
 FAILURES: Final[tuple[tuple[type[Exception], str], ...]] = (

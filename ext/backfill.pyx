@@ -111,7 +111,10 @@ cdef class TradeMemory(Hole):
 
     cdef bint reaches_back(self, const TradeFields* trades, Py_ssize_t count) except -1:
         """Whether an answer, oldest first, begins before the hole does."""
-        return count > 0 and (trades[0].time_ms < self.from_ms or _digest(&trades[0]) in self._known())
+        if count == 0 or trades[0].time_ms > self.from_ms:
+            return False
+        # Of one moment there may be several trades; those that came after the gap are known too, but later.
+        return trades[0].time_ms < self.from_ms or _digest(&trades[0]) in self._known()
 
     cdef set _known(self):
         cdef uint64_t index

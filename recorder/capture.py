@@ -229,6 +229,7 @@ class Capture:
             config.environment,
             region=config.region,
             url=config.url,
+            rest_url=config.rest_url,
             journal=spool.journal,
             clock=self._clock,
             **config.feed,  # type: ignore[arg-type]  # the model has checked names and values

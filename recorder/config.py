@@ -163,7 +163,7 @@ class RecordConfig(_Model):
     refresh_s: float = Field(default=REFRESH_S, ge=REFRESH_S_MIN, le=REFRESH_S_MAX)
     shards: int = Field(default=1, ge=1, le=SHARDS_MAX)
     system_status: bool = False
-    feed: dict[str, int | float] = {}
+    feed: dict[str, bool | int | float] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -195,7 +195,7 @@ class RecordConfig(_Model):
 
     @field_validator("feed")
     @classmethod
-    def _known_options(cls, options: dict[str, int | float]) -> dict[str, int | float]:
+    def _known_options(cls, options: dict[str, bool | int | float]) -> dict[str, bool | int | float]:
         feed_options(**options)
         return options
 

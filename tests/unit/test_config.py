@@ -33,3 +33,10 @@ def test_a_wrong_option_is_refused(options: dict[str, object], message: str) -> 
         feed_options(**options)
     assert caught.value.field in options
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["liveness", "backfill"])
+def test_what_is_on_or_off_is_true_or_false(name: str) -> None:
+    assert getattr(feed_options(**{name: False}), name) is False
+    with pytest.raises(ConfigError, match=f"{name} was 1; must be True or False"):
+        feed_options(**{name: 1})

@@ -54,3 +54,29 @@ def test_an_audit_without_an_answer_ends_by_itself() -> None:
     assert dispatcher.counters["audits_unmatched"] == 1
     assert [event.detail for event in notes.events if event.kind == "audited"] == ["no answer came"]
     assert notes.gaps == []
+
+
+def rest_trade(trade_id: str, time_ms: int) -> dict[str, Any]:
+    return {
+        "execId": trade_id,
+        "symbol": "BTCUSDT",
+        "price": "1",
+        "size": "1",
+        "side": "Buy",
+        "time": str(time_ms),
+        "isBlockTrade": False,
+        "isRPITrade": False,
+        "seq": "7",
+    }
+
+
+def test_an_answer_of_trades_after_the_gap_does_not_reach_back_to_it() -> None:
+    notes = Notes()
+    dispatcher = Dispatcher("linear", notes)
+    cut(dispatcher)
+    late_ms = START_NS // MS + 9000
+    dispatcher.feed(trade_frame("BTCUSDT", [("b", "Buy", "1", "1")], ts_ms=late_ms), START_NS + 9 * S)
+    listed = [rest_trade("c", late_ms + 5), rest_trade("b", late_ms - 2)]
+    dispatcher.rest("trades", TRADES, answer(category="linear", list=listed), START_NS + 10 * S)
+    (said,) = (event.detail for event in notes.events if event.kind == "backfilled")
+    assert said == "0 trades, not back to the start of the gap"
