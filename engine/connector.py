@@ -76,6 +76,10 @@ class Connector:
             on_change=self.changes.tell,
         )
 
+    def number_after(self, number: int) -> None:
+        """Give the next connection the first free number after this one."""
+        self._last_number = number
+
     def give_back(self, connection: Connection) -> None:
         """That connection has ended for good."""
         self.changes.tell()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random as random_module
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -87,6 +87,7 @@ class Feed:
         self._watch = Watch(self, self.options, self._clock, rest)
         self._failed: asyncio.Future[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
+        self._reserved: Mapping[str, Collection[int]] = {}
         self._is_running = False
 
     # what is wanted
@@ -170,6 +171,27 @@ class Feed:
         """Want these topics no more; return those that were wanted."""
         fleet = self._fleets.get(category)
         return [] if fleet is None else fleet.discard(names)
+
+    def resync(self) -> None:
+        """Have all that begins with a snapshot begin anew, on all legs."""
+        for connection in self.connections:
+            for topic in connection.session.states():
+                connection.on_desync(topic)
+
+    def reserve(self, legs: Mapping[str, Collection[int]], last_connection: int) -> None:
+        """Leave these legs of each category to another feed, which writes the same journal, and number
+        connections from ``last_connection`` + 1 on. To be called before the feed runs.
+        """
+        self._reserved = legs
+        self._connector.number_after(last_connection)
+        for category, fleet in self._fleets.items():
+            fleet.reserved = legs.get(category, ())
+
+    def free_legs(self) -> None:
+        """Use all legs again: there is no other feed any more."""
+        self._reserved = {}
+        for fleet in self._fleets.values():
+            fleet.reserved = ()
 
     # running
 
@@ -343,6 +365,7 @@ class Feed:
         urls = [f"{base}/{endpoints.public_path(category)}" for base in self._bases]
         fleet = self._fleets[category] = Fleet(category, self.listener, self._connector, urls)
         fleet.fetch_full = self._fetch_full
+        fleet.reserved = self._reserved.get(category, ())
         fleet.on_failure = self._fail
         if self._is_running:
             fleet.start()

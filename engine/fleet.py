@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Final
@@ -35,6 +35,7 @@ class Fleet(Control):
         self.category = category
         self.dispatcher = Dispatcher(category, listener, control=self, rules=rules.CONTINUITY.get(category))
         self.fetch_full: FetchFull | None = None
+        self.reserved: Collection[int] = ()
         self.on_failure: Callable[[BaseException], object] = lambda error: None
         self._connector = connector
         self._urls = urls
@@ -199,7 +200,7 @@ class Fleet(Control):
     def _open(self, url: str) -> Connection:
         if len(self._by_leg) >= limits.CONNECTIONS_PER_CATEGORY_MAX:
             raise self._too_many(len(self._by_leg) + 1)
-        leg = next(leg for leg in count() if leg not in self._by_leg)
+        leg = next(leg for leg in count() if leg not in self._by_leg and leg not in self.reserved)
         connection = self._connector.make(self.category, leg, url, self.dispatcher)
         self._by_leg[leg] = connection
         task = asyncio.get_running_loop().create_task(connection.run())

@@ -332,6 +332,18 @@ cdef class Journal:
             <uint8_t>kind, <uint16_t>connection, recv_ns, mono_ns, payload, <uint32_t>len(payload)
         )
 
+    def move(self, spool not None, int64_t recv_ns, int64_t mono_ns):
+        """Go on in the segments of another spool; what was appended so far stays where it is.
+
+        Not while frames wait for dispatch. JournalError then, and where that spool has no segment.
+        """
+        self.commit_raw()
+        if self._waiting or self._in_hand:
+            raise JournalError(f"{self._waiting} frames wait for dispatch: move the journal between receive batches")
+        self._spool = spool
+        if not self._rotate(recv_ns, mono_ns):
+            raise JournalError("the spool has no segment to go on in")
+
     def commit(self):
         """Write everything appended so far to the segment."""
         self.commit_raw()

@@ -3,34 +3,39 @@
 import asyncio
 import logging
 import os
+import random
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 import orjson
 import uvloop
 
-from engine.bybit.instruments import Instrument
 from engine.bybit.rest import RestClient
-from engine.clock import Clock, SystemClock
+from engine.clock import NS_PER_S, Clock, SystemClock
 from engine.decisions import obey
-from engine.errors import ConnectError, PeerError, TopicError, UsageError, nearest
+from engine.errors import UsageError
 from engine.feed import Feed
-from ext.journal import RecordKind
+from ext.journal import Journal, RecordKind
 from ext.listener import Listener
 from recorder import ledger
 from recorder.config import Market, RecordConfig
+from recorder.errors import MachineError
 from recorder.folder import DataFolder
+from recorder.markets import Markets
 from recorder.processes import Tell, answer_asks
-from recorder.shards import belongs, process_name, recorder_name
+from recorder.shards import process_name, recorder_name, shard_of
 from recorder.spool import Spool
+from recorder.takeover import Former, Standby
 
 __all__ = ["Capture", "run"]
 
 HEARTBEAT_S: Final = 1.0
 CLOCK_STEP_NS_MIN: Final = 50_000_000
 PAUSE_NS_MIN: Final = 3_000_000_000  # a heartbeat so late: the process stood still
-INSTRUMENTS_PATH: Final = "/v5/market/instruments-info"
+IN_STEP_TIMEOUT_S: Final = 60.0
+IN_STEP_POLL_S: Final = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +44,8 @@ class Capture:
     """Records what ``config`` says into the spool of its data folder; ``listener`` is called as live.
 
     A strategy may give its own listener and so embed *and* record. One thread, one event loop. ``shard`` is
-    which part of the symbols is recorded, of ``config.shards``.
+    which part of the symbols is recorded, of ``config.shards``. ``former`` is the capture process to take
+    over from: the spool becomes this one's when `answer` is asked to ``take`` it.
     """
 
     def __init__(
@@ -49,180 +55,107 @@ class Capture:
         clock: Clock | None = None,
         *,
         shard: int = 0,
+        former: dict[str, Any] | None = None,
     ) -> None:
         self.config = config
         self.folder = DataFolder(config.data)
         self.shard = shard
         self.feed: Feed | None = None
-        self._spool: Spool | None = None
+        self.spool: Spool | None = None
+        self._markets: Markets | None = None
+        self._former = None if former is None else Former.decoded(former)
+        self._standby: Standby | None = None
+        self._stack = ExitStack()  # lets the spool go after the feed
+        self._taken = asyncio.Event()
+        self._rotating: asyncio.Task[int] | None = None
         self._listener = listener or Listener()
         self._clock = clock or SystemClock()
         self._started = self._clock.now()
         self._clock_offset_ns = self._started.wall_ns - self._started.mono_ns
-        self._unreachable: ConnectError | None = None
 
     async def run(
         self, stop: asyncio.Event, on_ready: Callable[[], None], *, needs_network: bool = True
     ) -> None:
         """Record until ``stop`` is set, then end the spool in order.
 
-        ``on_ready`` is called once the venue was reached; without ``needs_network`` at once. Raises
-        TopicError for a symbol that is not listed, ConnectError where the venue cannot be reached at the
-        start (later it is tried for ever), FolderInUseError, SpoolError, OSError.
+        ``on_ready`` is called once the venue was reached; without ``needs_network`` at once; where it takes
+        over, once it is in step. Raises TopicError for a symbol that is not listed, ConnectError where the
+        venue cannot be reached at the start (later it is tried for ever), MachineError where it cannot take
+        over, FolderInUseError, SpoolError, OSError.
         """
-        listed = await self._fetch_instruments(self.config.market)
-        for market in self.config.market:
-            _check_listed(market, listed)
-        folder, recorder = self.folder.spool_of(self.shard), recorder_name(self.config.recorder, self.shard)
-        with Spool(folder, recorder, now=self._clock.now, describe=self._describe_start) as spool:
-            self._spool = spool
-            feed = self.feed = self._make_feed(spool)
-            self._record_instruments(spool, feed, listed, self._markets())
-            spool.describe = feed.restate
-            async with feed:
-                await self._beat(spool, feed, stop, on_ready, needs_network)
-            await self._write_status(spool, feed)
+        async with self._reading(insists=needs_network) as markets:
+            with ExitStack() as stack:
+                feed = self.feed = self._make_feed(self._begin(stack, markets))
+                markets.join(feed, lambda payload: self._append(RecordKind.REST, payload))
+                async with feed, _running(markets.run()):
+                    if self._standby is not None:
+                        await self._stand_by(self._standby, feed, stop, on_ready)
+                    await self._beat(feed, stop, on_ready, needs_network=needs_network)
+                await self._write_status(feed)
 
     async def _beat(
-        self, spool: Spool, feed: Feed, stop: asyncio.Event, on_ready: Callable[[], None], needs_network: bool
+        self, feed: Feed, stop: asyncio.Event, on_ready: Callable[[], None], *, needs_network: bool
     ) -> None:
-        is_ready = False
+        is_ready = self._former is not None
         beaten_ns = self._clock.now().mono_ns
-        while not stop.is_set():
+        while not stop.is_set() and self.spool is not None:
             if not is_ready and (not needs_network or self._is_reached(feed)):
                 is_ready = True
                 on_ready()
-            self._check_clock(spool)
-            beaten_ns = self._check_pause(spool, feed, beaten_ns)
-            spool.heartbeat()
-            self._obey_losses(spool, feed)
-            await self._write_status(spool, feed)
-            try:
-                async with asyncio.timeout(HEARTBEAT_S):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            self._check_clock()
+            beaten_ns = self._check_pause(feed, beaten_ns)
+            self.spool.heartbeat()
+            self._obey_losses(self.spool, feed)
+            await self._write_status(feed)
+            await _wait(stop, HEARTBEAT_S)
 
     def _is_reached(self, feed: Feed) -> bool:
-        if self._unreachable is None or feed.restate()["connections"]:
+        assert self._markets is not None
+        unreachable = self._markets.unreachable
+        if unreachable is None or feed.restate()["connections"]:
             return True
         if feed.counters.get("failed_attempts"):
-            raise self._unreachable
+            raise unreachable
         return False
 
-    # changes while running
+    # what it is made of
 
-    async def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Do what the supervisor asks, once recording. Raises TapeheadError for what cannot be."""
-        if self.feed is None or self._spool is None:
-            raise UsageError("this process does not record yet", "ask again in a while")
-        if asked["do"] == "add":
-            return await self._add(Market.model_validate(asked["market"]), self._spool, self.feed)
-        if asked["do"] == "remove":
-            return self._remove(asked["category"], asked["symbols"], self.feed)
-        if asked["do"] == "rotate":
-            self.feed.rotate()
-            return {"topics": []}
-        raise UsageError(f"{asked['do']!r} was asked, which capture does not know", "use the same version")
-
-    async def _add(self, market: Market, spool: Spool, feed: Feed) -> dict[str, Any]:
-        listed = await self._fetch_instruments([market])
-        _check_listed(market, listed)
-        mine = self._mine(market)
-        if mine is None:
-            return {"topics": []}
-        before = set(feed.topics.get(market.category, ()))
-        self._want(feed.add, mine)
-        self._record_instruments(spool, feed, listed, [mine])
-        return {"topics": [topic for topic in feed.topics[market.category] if topic not in before]}
-
-    def _remove(self, category: str, symbols: Sequence[str], feed: Feed) -> dict[str, Any]:
-        before = list(feed.topics.get(category, ()))
-        if mine := belongs(symbols, self.shard, self.config.shards):
-            feed.remove(category, mine)
-        left = feed.topics.get(category, {})
-        return {"topics": [topic for topic in before if topic not in left]}
-
-    # instruments
-
-    async def _fetch_instruments(self, markets: Sequence[Market]) -> dict[str, list[Instrument]]:
-        """Return what the venue lists, by category; a category that it would not tell is left out."""
-        listed: dict[str, list[Instrument]] = {}
+    @asynccontextmanager
+    async def _reading(self, *, insists: bool) -> AsyncIterator[Markets]:
         config = self.config
         async with RestClient(config.environment, region=config.region, url=config.rest_url) as rest:
-            for category in dict.fromkeys(market.category for market in markets):
-                try:
-                    listed[category] = [
-                        one
-                        for coin in _base_coins(category, markets)
-                        for one in await rest.instruments(category, base_coin=coin)
-                    ]
-                except PeerError as error:
-                    logger.warning(
-                        "the %s instruments are unknown, recording goes on without: %s", category, error
-                    )
-                    if isinstance(error, ConnectError):
-                        self._unreachable = error
-        return listed
+            self._markets = Markets(
+                config.market,
+                rest,
+                refresh_s=config.refresh_s,
+                clock=self._clock,
+                random=random.random,
+                is_mine=lambda category, symbol: shard_of(symbol, config.shards) == self.shard,
+            )
+            await self._markets.begin(insists=insists)
+            yield self._markets
 
-    def _record_instruments(
-        self, spool: Spool, feed: Feed, listed: dict[str, list[Instrument]], markets: Sequence[Market]
-    ) -> None:
-        """Record what the venue says of the wanted symbols; it lists hundreds of others."""
-        for category, instruments in listed.items():
-            wanted = {
-                symbol for market in markets if market.category == category for symbol in market.symbols
-            }
-            found = [one for one in instruments if one.symbol in wanted]
-            if not found:
-                continue
-            answer = {
-                "retCode": 0,
-                "retMsg": "OK",
-                "result": {"category": category, "list": [one.raw for one in found]},
-            }
-            record = {
-                "path": INSTRUMENTS_PATH,
-                "query": {"category": category},
-                "category": category,
-                "body": orjson.dumps(answer).decode(),
-            }
-            self._append(spool, RecordKind.REST, record)
-            for one in found:
-                feed.dispatcher(category).scales(one.symbol, one.price_scale, one.size_scale)
+    def _begin(self, stack: ExitStack, markets: Markets) -> Journal:
+        """Return the journal to begin with: that of the spool, or one in memory where it takes over."""
+        self._stack = stack
+        if self._former is not None:
+            self._standby = Standby(self._clock.now)
+            stack.callback(self._standby.close)
+            return self._standby.journal
+        return self._open_spool(lambda: {"connections": [], "topics": markets.topics()}).journal
 
-    # what is wanted
-
-    def _mine(self, market: Market) -> Market | None:
-        """Return this shard's part of a market."""
-        symbols = belongs(market.symbols, self.shard, self.config.shards)
-        return market.model_copy(update={"symbols": symbols}) if symbols else None
-
-    def _markets(self) -> list[Market]:
-        parts = (self._mine(market) for market in self.config.market)
-        return [part for part in parts if part is not None]
-
-    def _describe_start(self) -> dict[str, Any]:
-        """Say in the first segment what is wanted: a reader knows from it what no longer is."""
-        wanted: dict[str, list[str]] = {}
-        for market in self._markets():
-            wanted.setdefault(market.category, []).extend(market.topics())
-        return {"connections": [], "topics": {name: list(dict.fromkeys(of)) for name, of in wanted.items()}}
-
-    def _want(self, want: Callable[..., object], market: Market) -> None:
-        want(
-            market.category,
-            market.symbols,
-            book=market.book,
-            trades=market.trades,
-            ticker=market.tickers,
-            kline=market.kline,
-            liquidations=market.liquidations,
+    def _open_spool(self, describe: Callable[[], dict[str, Any]], journal: Journal | None = None) -> Spool:
+        self.spool = Spool(
+            self.folder.spool_of(self.shard),
+            recorder_name(self.config.recorder, self.shard),
+            now=self._clock.now,
+            describe=describe,
+            journal=journal,
         )
+        self._stack.enter_context(self.spool)
+        return self.spool
 
-    # records of our own
-
-    def _make_feed(self, spool: Spool) -> Feed:
+    def _make_feed(self, journal: Journal) -> Feed:
         config = self.config
         feed = Feed(
             self._listener,
@@ -230,35 +163,109 @@ class Capture:
             region=config.region,
             url=config.url,
             rest_url=config.rest_url,
-            journal=spool.journal,
+            journal=journal,
             clock=self._clock,
             **config.feed,  # type: ignore[arg-type]  # the model has checked names and values
         )
-        for market in self._markets():
-            self._want(feed.subscribe, market)
+        if self._former is not None:
+            feed.reserve(self._former.legs(), self._former.last_connection())
+        elif self.spool is not None:
+            self.spool.describe = feed.restate
         return feed
+
+    # what the supervisor asks
+
+    async def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Do what the supervisor asks. Raises TapeheadError for what cannot be."""
+        feed, markets, do = self.feed, self._markets, asked["do"]
+        if feed is None or markets is None:
+            raise MachineError("this process does not record yet", "ask again in a while")
+        if do == "add":
+            return {"topics": await markets.add(Market.model_validate(asked["market"]))}
+        if do == "remove":
+            return {"topics": markets.remove(asked["category"], asked["symbols"])}
+        if do == "rotate":
+            return self._rotate(feed)
+        if do == "describe":
+            return self._describe(feed)
+        if do == "yield":
+            return self._yield(feed)
+        if do == "take":
+            return self._take(feed, asked["connections"])
+        raise UsageError(f"{do!r} was asked, which capture does not know", "use the same version of both")
+
+    def _rotate(self, feed: Feed) -> dict[str, Any]:
+        """Begin to exchange all connections; how it went is told by events."""
+        if self._rotating is not None and not self._rotating.done():
+            raise UsageError("a rotation is under way", "wait until it is over")
+        self._rotating = asyncio.create_task(feed.rotate())
+        return {"topics": [], "connections": len(feed.connections)}
+
+    # taking over, see docs/takeover.md
+
+    def _describe(self, feed: Feed) -> dict[str, Any]:
+        said = feed.restate()
+        in_step: dict[str, list[str]] = {}
+        for status in feed.subscriptions():
+            if status.is_in_step:
+                in_step.setdefault(status.category, []).append(status.topic)
+        return {"connections": [*said["connections"], *said["waiting"]], "in_step": in_step}
+
+    def _yield(self, feed: Feed) -> dict[str, Any]:
+        """End the spool for another recording; what comes after its last record is not this one's."""
+        if self.spool is None:
+            raise MachineError("this process has no spool to hand over", "wait until it records")
+        said = self._describe(feed)
+        self.spool.close()
+        return {**said, "ends": True}
+
+    async def _stand_by(
+        self, standby: Standby, feed: Feed, stop: asyncio.Event, on_ready: Callable[[], None]
+    ) -> None:
+        """Record into memory until the spool is this process's; tell when it is in step."""
+        assert self._former is not None
+        due_ns = self._clock.now().mono_ns + round(IN_STEP_TIMEOUT_S * NS_PER_S)
+        is_told = False
+        while not stop.is_set() and self.spool is None:
+            standby.beat()
+            behind = self._former.behind(self._describe(feed)["in_step"], feed.topics)
+            if not is_told and not behind:
+                is_told = True
+                on_ready()
+            if standby.is_full or (not is_told and self._clock.now().mono_ns >= due_ns):
+                problem = "its memory is full" if standby.is_full else f"not in step: {', '.join(behind[:3])}"
+                raise MachineError(f"the recording cannot be taken over, {problem}", "it goes on; try again")
+            await _wait(self._taken if is_told else stop, HEARTBEAT_S if is_told else IN_STEP_POLL_S)
+
+    def _take(self, feed: Feed, former: list[dict[str, Any]]) -> dict[str, Any]:
+        """Make the spool this process's, and write what came since its connections opened."""
+        if self._standby is None or self.spool is not None:
+            raise UsageError("this process takes nothing over", "ask one that was started for it")
+        spool = self._open_spool(feed.restate, self._standby.journal)
+        count = self._standby.pour(former, spool.recovered.recv_ns)
+        feed.free_legs()
+        self._taken.set()
+        return {"records": count, "position": spool.journal.position}
+
+    # records of our own
 
     def _obey_losses(self, spool: Spool, feed: Feed) -> None:
         for loss in spool.take_losses():
             for category, topics in feed.topics.items():  # a loss of the spool names none: it is of all
                 payload = {**loss, "topics": list(topics)}
-                obey(
-                    feed.dispatcher(category),
-                    RecordKind.LOST,
-                    payload,
-                    self._clock.now().wall_ns,
-                    spool.journal.position,
-                )
+                now_ns = self._clock.now().wall_ns
+                obey(feed.dispatcher(category), RecordKind.LOST, payload, now_ns, spool.journal.position)
+            feed.resync()
 
-    def _check_clock(self, spool: Spool) -> None:
+    def _check_clock(self) -> None:
         now = self._clock.now()
         step_ns = now.wall_ns - now.mono_ns - self._clock_offset_ns
         if abs(step_ns) >= CLOCK_STEP_NS_MIN:
             self._clock_offset_ns += step_ns
-            position = self._append(spool, RecordKind.CLOCK, {"step_ns": step_ns})
+            position = self._append(RecordKind.CLOCK, {"step_ns": step_ns})
             self._tell(lambda: ledger.tell_step(self._listener, step_ns, now.wall_ns, position))
 
-    def _check_pause(self, spool: Spool, feed: Feed, beaten_ns: int) -> int:
+    def _check_pause(self, feed: Feed, beaten_ns: int) -> int:
         """Name the time in which this process stood still: what came in it was stamped late, or is lost."""
         now = self._clock.now()
         still_ns = now.mono_ns - beaten_ns
@@ -266,7 +273,7 @@ class Capture:
             loss = ledger.missed(
                 now.wall_ns - still_ns, now.wall_ns, "not_running", "the process stood still"
             )
-            position = self._append(spool, RecordKind.LOST, loss)
+            position = self._append(RecordKind.LOST, loss)
             self._tell(lambda: ledger.tell_missed(self._listener, feed.topics, loss, position))
         return now.mono_ns
 
@@ -276,21 +283,27 @@ class Capture:
         except Exception:
             logger.exception("the listener failed")
 
-    def _append(self, spool: Spool, kind: RecordKind, payload: dict[str, Any]) -> int:
-        return spool.journal.append_record(kind, orjson.dumps(payload), 0, *self._clock.now())
+    def _append(self, kind: RecordKind, payload: dict[str, Any]) -> int:
+        journal = self._standby.journal if self.spool is None and self._standby is not None else None
+        if journal is None:
+            assert self.spool is not None
+            journal = self.spool.journal
+        return journal.append_record(kind, orjson.dumps(payload), 0, *self._clock.now())
 
     # status
 
-    async def _write_status(self, spool: Spool, feed: Feed) -> None:
-        await asyncio.to_thread(self.folder.write_status, process_name(self.shard), self._status(spool, feed))
+    async def _write_status(self, feed: Feed) -> None:
+        status = self._status(feed)
+        await asyncio.to_thread(self.folder.write_status, process_name(self.shard), status)
 
-    def _status(self, spool: Spool, feed: Feed) -> dict[str, Any]:
+    def _status(self, feed: Feed) -> dict[str, Any]:
+        assert self.spool is not None
         counters = feed.counters
         return {
             "pid": os.getpid(),
             "started_ns": self._started.wall_ns,
             "updated_ns": self._clock.now().wall_ns,
-            "position": spool.journal.position,
+            "position": self.spool.journal.position,
             "frames": counters.get("frames_received", 0),
             "bytes": counters.get("bytes_received", 0),
             "connections": len(feed.restate()["connections"]),
@@ -305,32 +318,34 @@ class Capture:
                 for category, topics in feed.topics.items()
             },
             "gaps_open": sum(len(feed.dispatcher(category).open_gaps()) for category in feed.topics),
-            "not_recorded": spool.journal.refused,
-            "failure": None if spool.failure is None else str(spool.failure),
+            "not_recorded": self.spool.journal.refused,
+            "failure": None if self.spool.failure is None else str(self.spool.failure),
             "counters": counters,
         }
 
 
-def _base_coins(category: str, markets: Sequence[Market]) -> list[str]:
-    """Return for which base coins to ask: options are listed for one at a time."""
-    if category != "option":
-        return [""]
-    symbols = (symbol for market in markets if market.category == category for symbol in market.symbols)
-    return list(dict.fromkeys(symbol.partition("-")[0] for symbol in symbols))
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, at the latest after so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
-def _check_listed(market: Market, listed: dict[str, list[Instrument]]) -> None:
-    if market.category not in listed:
-        return
-    symbols = {one.symbol for one in listed[market.category]}
-    for symbol in market.symbols:
-        if symbol not in symbols:
-            problem = (
-                f"symbol was {symbol!r}, which is not among the {len(symbols)} that {market.category} trades"
-            )
-            raise TopicError(
-                problem, symbol, nearest(symbol, symbols), "" if nearest(symbol, symbols) else "see the venue"
-            )
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have something run meanwhile."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_log_failure)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("%s failed, recording goes on without", task.get_coro(), exc_info=error)
 
 
 def run(capture: Capture, tell: Tell, *, is_resumed: bool) -> None:
@@ -342,6 +357,5 @@ async def _run(capture: Capture, tell: Tell, is_resumed: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    asking = asyncio.create_task(answer_asks(capture.answer, tell))
-    await capture.run(stop, lambda: tell({"ready": True}), needs_network=not is_resumed)
-    asking.cancel()
+    async with _running(answer_asks(capture.answer, tell)):
+        await capture.run(stop, lambda: tell({"ready": True}), needs_network=not is_resumed)

@@ -111,6 +111,10 @@ class Child:
             await process.wait()
             return False
 
+    def retire(self) -> None:
+        """Do not start the process again when it ends, which it is about to do."""
+        self._is_stopping = True
+
     @property
     def pid(self) -> int:
         """The process at present, 0 before the first."""

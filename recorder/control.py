@@ -16,7 +16,7 @@ from engine.errors import InternalError, TapeheadError, UsageError
 from recorder.errors import ExitCode, MachineError, exit_code
 from recorder.folder import DataFolder
 
-__all__ = ["ASK_BYTES_MAX", "ControlServer", "ask", "error_answer", "error_of"]
+__all__ = ["ASK_BYTES_MAX", "ControlServer", "NotRecordingError", "ask", "error_answer", "error_of"]
 
 ASK_BYTES_MAX: Final = 256 << 10
 ANSWER_BYTES_MAX: Final = 4 << 20
@@ -24,6 +24,11 @@ ADDRESS_BYTES_MAX: Final = 107  # of a unix socket, its final zero not counted
 CLIENTS_MAX: Final = 16
 IDLE_TIMEOUT_S: Final = 60.0
 ASK_TIMEOUT_S: Final = 60.0
+
+
+class NotRecordingError(MachineError):
+    """Nothing records into a folder at this moment."""
+
 
 Answer = dict[str, Any]
 Answering = Callable[[dict[str, Any]], Awaitable[Answer]]
@@ -69,6 +74,8 @@ class ControlServer:
         server, self._server = self._server, None
         server.close()
         self.path.unlink(missing_ok=True)
+        async with self._one_at_a_time:  # an answer under way is still given
+            pass
         for client in self._clients:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
@@ -102,8 +109,7 @@ class ControlServer:
             await _send(writer, error_answer(UsageError(problem, "ask in several parts")))
             return False
         async with self._one_at_a_time:
-            answer = await self._answer(line)
-        await _send(writer, answer)
+            await _send(writer, await self._answer(line))
         return True
 
     async def _answer(self, line: bytes) -> Answer:
@@ -119,7 +125,8 @@ class ControlServer:
 def ask(folder: DataFolder, asked: dict[str, Any], timeout_s: float = ASK_TIMEOUT_S) -> Answer:
     """Ask the recording that runs in a folder and return its answer.
 
-    Raises MachineError where none runs there or it does not answer, or the error that is the answer.
+    Raises NotRecordingError where none runs there, MachineError where it does not answer, or the error that
+    is the answer.
     """
     line = orjson.dumps(asked) + b"\n"
     if len(line) > ASK_BYTES_MAX:
@@ -143,7 +150,7 @@ def _exchange(folder: DataFolder, line: bytes, timeout_s: float) -> bytes:
             return connection.makefile("rb").readline(ANSWER_BYTES_MAX)
     except (FileNotFoundError, ConnectionRefusedError):
         problem = f"nothing records into {folder.path}"
-        raise MachineError(problem, "give the folder of a `tapehead record` that runs") from None
+        raise NotRecordingError(problem, "give the folder of a `tapehead record` that runs") from None
     except OSError as error:
         raise MachineError(f"{folder.control}: {error}", "see whether the recording still runs") from None
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from engine.decisions import STOPPED
 from ext.journal import Record, RecordKind
 from ext.listener import Gap, Listener
 from recorder.intervals import Interval, intersect, subtract, union
@@ -26,6 +27,7 @@ __all__ = ["ALIVE_NS_MAX", "SETTLE_NS_MAX", "Coverage", "coverage"]
 
 ALIVE_NS_MAX: Final = 2_500_000_000  # between two records; there is a heartbeat each second
 SETTLE_NS_MAX: Final = 10_000_000_000  # from the wish to the first data, without a gap that says more
+SEAM_NS_MAX: Final = 1_000_000  # wall and monotonic clock are read one after the other
 RUN_RECORDS: Final = 10_000
 TOPIC_MARK: Final = b'"topic":"'
 TOPIC_WITHIN_BYTES: Final = 256
@@ -83,7 +85,8 @@ def coverage(spool: Path) -> Coverage:
         found.wanted[topic] = union(begun)
         found.recorded[topic] = intersect(carried, found.wanted[topic])
         found.ledger[topic] = intersect(ledger, found.wanted[topic])
-        found.uncovered[topic] = subtract(found.wanted[topic], union([*carried, *ledger]))
+        uncovered = subtract(found.wanted[topic], union([*carried, *ledger]))
+        found.uncovered[topic] = [one for one in uncovered if one[1] - one[0] > SEAM_NS_MAX]
     return found
 
 
@@ -110,6 +113,8 @@ class _Scan:
                 self._carry(record.connection, (self._categories[record.connection], topic), now_ns)
         elif kind == RecordKind.SEGMENT:
             self._segment(first_payload(record), now_ns)
+        elif kind == RecordKind.STOPPED:
+            self._note_wanted(now_ns)
         elif record.payload and kind not in (RecordKind.REST, RecordKind.CLOCK, RecordKind.NOTED):
             self._decision(kind, record.connection, orjson.loads(record.payload), now_ns)
         if not is_first and 0 <= now_ns - self.last_ns <= ALIVE_NS_MAX:
@@ -150,6 +155,8 @@ class _Scan:
             self._categories[connection] = payload["category"]
         elif kind == RecordKind.DISCONNECTED:
             self._drop(connection, now_ns)
+            if payload["cause"] == STOPPED:
+                self._rest(payload["category"], now_ns)
         elif kind == RecordKind.REQUESTED and payload["op"] == "desire":
             self._present.join(payload["category"], payload["topics"], payload["leg"])
             self._note_wanted(now_ns)
@@ -175,6 +182,12 @@ class _Scan:
         for topic in present - self._wanted_since.keys():
             self._wanted_since[topic] = now_ns
         for topic in self._wanted_since.keys() - present:
+            self.wanted[topic].append((self._wanted_since.pop(topic), now_ns))
+
+    def _rest(self, category: str, now_ns: int) -> None:
+        """The recorder is ending: what no connection carries any more is wanted again once it has ended."""
+        carried = {topic for _, topic in self._carried_since}
+        for topic in [one for one in self._wanted_since if one[0] == category and one not in carried]:
             self.wanted[topic].append((self._wanted_since.pop(topic), now_ns))
 
     def _carry(self, connection: int, topic: Topic, now_ns: int) -> None:

@@ -1,13 +1,18 @@
 """One process per folder."""
 
+import asyncio
 import fcntl
 import os
 import socket
 from pathlib import Path
+from typing import Final, Self
 
+from engine.clock import NS_PER_S, mono_ns
 from recorder.errors import MachineError
 
 __all__ = ["FolderInUseError", "FolderLock"]
+
+WAIT_POLL_S: Final = 0.05  # the kernel tells nobody of a lock that was let go
 
 
 class FolderInUseError(MachineError):
@@ -35,6 +40,18 @@ class FolderLock:
             raise FolderInUseError(folder, owner or "another process") from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+    @classmethod
+    async def wait(cls, folder: Path, timeout_s: float) -> Self:
+        """Hold a folder as soon as its owner lets it go. Raises FolderInUseError when that takes too long."""
+        due_ns = mono_ns() + round(timeout_s * NS_PER_S)
+        while True:
+            try:
+                return cls(folder)
+            except FolderInUseError:
+                if mono_ns() > due_ns:
+                    raise
+            await asyncio.sleep(WAIT_POLL_S)
 
     def release(self) -> None:
         """Let the folder go. May be repeated."""

@@ -161,6 +161,8 @@ class Playback:
                 self._lose_all(record, payload["previous_recv_ns"])
             if payload["topics"]:
                 self._remove_others(record, payload["topics"])
+        for one in payload.get("waiting", ()):
+            self._restate(self._dispatcher(one["category"]), one["topics"], record, one["leg"])
         for connection in payload["connections"]:
             dispatcher = self._dispatcher(connection["category"])
             self._routes[connection["connection"]] = (dispatcher, connection["leg"])

@@ -36,12 +36,14 @@ class Handover:
     """What a process is told when it starts.
 
     ``is_resumed``: one of its kind was ready before, so that this one is to begin whatever happens. ``shard``
-    is which part of the symbols is its own (`recorder.shards`).
+    is which part of the symbols is its own (`recorder.shards`). ``former`` is what the capture process says
+    of itself that this one is to take over from.
     """
 
     config: RecordConfig
     is_resumed: bool = False
     shard: int = 0
+    former: dict[str, Any] | None = None
 
     def encoded(self, parent: int) -> bytes:
         """Return the line that the process ``parent`` writes."""
@@ -49,6 +51,7 @@ class Handover:
             "parent": parent,
             "resumed": self.is_resumed,
             "shard": self.shard,
+            "former": self.former,
             "config": self.config.model_dump(mode="json"),
         }
         return json.dumps(said).encode() + b"\n"
@@ -56,7 +59,8 @@ class Handover:
     @classmethod
     def decoded(cls, said: dict[str, Any]) -> Self:
         """Return what such a line says."""
-        return cls(RecordConfig.model_validate(said["config"]), said["resumed"], said["shard"])
+        config = RecordConfig.model_validate(said["config"])
+        return cls(config, said["resumed"], said["shard"], said["former"])
 
 
 class Run(Protocol):
@@ -85,7 +89,10 @@ def serve(name: str, run: Run) -> int:
 
 
 async def answer_asks(answering: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], tell: Tell) -> None:
-    """Answer what the supervisor asks, one at a time, for ever; errors are answers."""
+    """Answer what the supervisor asks, one at a time, for ever; errors are answers.
+
+    An answer with ``"ends": true`` is the last thing that this process does.
+    """
     reader = asyncio.StreamReader(limit=ASK_BYTES_MAX * 2)
     # The supervisor asks nothing before it heard that this process is ready: no line was read ahead.
     await asyncio.get_running_loop().connect_read_pipe(
@@ -93,7 +100,10 @@ async def answer_asks(answering: Callable[[dict[str, Any]], Awaitable[dict[str, 
     )
     while line := await reader.readline():
         asked = json.loads(line)
-        tell({"ask": asked["ask"], **await _answer(answering, asked)})
+        answer = await _answer(answering, asked)
+        tell({"ask": asked["ask"], **answer})
+        if answer.get("ends"):
+            os._exit(ExitCode.OK)  # not one frame more: they are another process's by now
 
 
 async def _answer(
@@ -114,7 +124,8 @@ async def _answer(
 def _capture(given: Handover, tell: Tell) -> int:
     from recorder import capture
 
-    capture.run(capture.Capture(given.config, shard=given.shard), tell, is_resumed=given.is_resumed)
+    recording = capture.Capture(given.config, shard=given.shard, former=given.former)
+    capture.run(recording, tell, is_resumed=given.is_resumed)
     return ExitCode.OK
 
 

@@ -49,7 +49,8 @@ class Spool:
 
     ``recorder`` names who writes here. ``now`` returns ``(wall ns, monotonic ns)``. ``describe`` returns what
     each segment restates, ``{"connections": [{"connection", "category", "leg", "url"}], "topics": {category:
-    [topic]}}``; it may be set later and is called on the thread of ``journal``.
+    [topic]}}``; it may be set later and is called on the thread of ``journal``. ``journal`` is one to go on
+    with, of a recorder that takes over; a new one if not given.
 
     All methods and the journal belong to one thread. A second one, of the spool's own, syncs, prepares the
     next segment and cuts the one before. ``failure`` is why there is no room for the next segment, None while
@@ -64,6 +65,7 @@ class Spool:
         now: Callable[[], tuple[int, int]],
         describe: Callable[[], dict[str, Any]] = _nothing_open,
         segment_bytes: int = SEGMENT_BYTES,
+        journal: Journal | None = None,
     ) -> None:
         if not SEGMENT_BYTES_MIN <= segment_bytes <= SEGMENT_BYTES_MAX:
             raise ValueError(
@@ -92,7 +94,7 @@ class Spool:
             self._next_number = self.recovered.next_segment
             self._previous = (self.recovered.position, self.recovered.recv_ns)
             self._prepared = self._create()
-            self.journal = Journal(self, *now())
+            self._begin(journal)
         except BaseException:
             self._retire(0)
             self._let_go()
@@ -100,6 +102,16 @@ class Spool:
         self._tell_recovered()
         self._worker = threading.Thread(target=self._work, name="spool", daemon=True)
         self._worker.start()
+
+    def _begin(self, journal: Journal | None) -> None:
+        if journal is None:
+            self._reason = "start"
+            self.journal = Journal(self, *self._now())
+        else:
+            self._reason = "takeover"
+            journal.move(self, *self._now())
+            self.journal = journal
+        self._reason = "rotation"
 
     def heartbeat(self) -> int:
         """Record that the recorder is alive, and write all that was appended; return the position."""
@@ -154,9 +166,9 @@ class Spool:
         segment = self._prepared_or_late()
         if segment is None:
             return None
-        if position & NUMBER_MASK:
+        if position & NUMBER_MASK and self._reason == "rotation":
             self._previous = (position, recv_ns)
-        payload = self._first_payload(segment.number, "rotation" if position else "start")
+        payload = self._first_payload(segment.number)
         self._prepared = None
         self._retire(used)
         self._current = segment
@@ -182,14 +194,14 @@ class Spool:
         self._fail(OSError(error, os.strerror(error)))
         self._retire(used)
 
-    def _first_payload(self, number: int, reason: str) -> bytes:
+    def _first_payload(self, number: int) -> bytes:
         position, recv_ns = self._previous
         return orjson.dumps(
             {
                 "format": FORMAT,
                 "recorder": self.recorder,
                 "segment": number,
-                "reason": reason,
+                "reason": self._reason,
                 "previous": position,
                 "previous_recv_ns": recv_ns,
                 **self.describe(),

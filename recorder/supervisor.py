@@ -1,6 +1,7 @@
 """The supervisor of a recording: starts capture and loader, changes what they record, stops them in order."""
 
 import asyncio
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from engine.errors import TapeheadError, UsageError
 from recorder import changes
 from recorder.child import OWN_COMMAND, Child
 from recorder.config import RecordConfig
-from recorder.control import ControlServer
+from recorder.control import ControlServer, ask
 from recorder.errors import MachineError
 from recorder.folder import DataFolder
 from recorder.lock import FolderLock
@@ -24,6 +25,10 @@ __all__ = ["Status", "Supervisor"]
 
 STOP_TIMEOUT_S: Final = 15.0  # capture writes its last records in much less
 STATUS_INTERVAL_S: Final = 1.0
+TAKEOVER_TIMEOUT_S: Final = 120.0
+YIELD_LOADER_S: Final = 5.0  # what the old loader does not load by then the new one does
+
+logger = logging.getLogger(__name__)
 
 Answer = dict[str, Any]
 
@@ -48,6 +53,7 @@ class Supervisor:
     ``on_status`` is called each second. ``capture_command`` is for a capture process with a listener of its
     own, which must use `recorder.processes.serve`. One recording a folder: others are refused. ``config`` is
     what is recorded at present: asks on the control socket change it, for as long as this recording runs.
+    ``takes_over``: from the recording that runs in the folder (docs/takeover.md).
     """
 
     def __init__(
@@ -56,8 +62,10 @@ class Supervisor:
         on_status: Callable[[Status], None] | None = None,
         *,
         capture_command: Sequence[str] = OWN_COMMAND,
+        takes_over: bool = False,
     ) -> None:
         self.config = config
+        self.is_taken_over = False
         self.folder = DataFolder(config.data)
         self.captures = [
             Child(
@@ -67,6 +75,9 @@ class Supervisor:
         ]
         self.loader = Child("loader", partial(self._handover, 0))
         self._on_status = on_status
+        self._takes_over = takes_over
+        self._formers: list[dict[str, Any]] | None = None  # until their spools are ours
+        self._frozen_until_ns = 0
         self._started_ns = 0
 
     @property
@@ -78,33 +89,46 @@ class Supervisor:
         """Record until ``stop``, then end capture, let the loader load the rest, and return whether it could.
 
         ``hurry`` ends the loading too: the rest is loaded at the next start. Raises TapeheadError where a
-        process cannot begin.
+        process cannot begin. When another recording takes over, that loads the rest: True is returned.
         """
-        self.folder.path.mkdir(parents=True, exist_ok=True)
-        lock = FolderLock(self.folder.path)
         self._started_ns = mono_ns()
+        self.folder.path.mkdir(parents=True, exist_ok=True)
         children = (*self.captures, self.loader)
-        for child in children:
-            self.folder.clear_status(child.name)
         work: list[asyncio.Task[Any]] = []
+        lock: FolderLock | None = None
         try:
+            if self._takes_over:
+                lock = await self._take_over(work)
+            else:
+                lock = FolderLock(self.folder.path)
+                for child in children:
+                    self.folder.clear_status(child.name)
             async with ControlServer(self.folder.control, self.answer):
-                work = [asyncio.create_task(child.keep()) for child in children]
-                work.append(asyncio.create_task(self._watch()))
-                stopped = asyncio.create_task(stop.wait())
-                await asyncio.wait([*work, stopped], return_when=asyncio.FIRST_COMPLETED)
-                stopped.cancel()
-                for task in work:
-                    if task.done():
-                        task.result()
-            return await self._stop(hurry or asyncio.Event())
+                if not self._takes_over:
+                    work += [asyncio.create_task(child.keep()) for child in self.captures]
+                loading = asyncio.create_task(self.loader.keep())
+                work += [loading, asyncio.create_task(self._watch())]
+                await self._until(stop, work)
+            return await self._stop(hurry or asyncio.Event(), [loading])
         finally:
             for child in children:
                 child.kill()
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
-            lock.release()
+            if lock is not None:
+                lock.release()
+
+    async def _until(self, event: asyncio.Event, work: Sequence[asyncio.Task[Any]]) -> None:
+        """Return when the event is set or something of the work has ended; raises what that raised."""
+        waiting = asyncio.create_task(event.wait())
+        try:
+            await asyncio.wait([*work, waiting], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        for task in work:
+            if task.done():
+                task.result()
 
     def status(self) -> Status:
         """Return what is known now."""
@@ -126,6 +150,8 @@ class Supervisor:
             "remove": self._remove,
             "rotate": self._rotate,
             "status": self._tell_status,
+            "takeover": self._begin_takeover,
+            "yield": self._yield,
         }
         if asked["do"] not in answers:
             raise UsageError(
@@ -135,13 +161,14 @@ class Supervisor:
         return answer
 
     async def _add(self, asked: dict[str, Any]) -> Answer:
+        self._check_free()
         market = changes.market(asked)
-        config = changes.added(self.config, market)
         answer = await self._ask_captures({"do": "add", "market": market.model_dump(mode="json")})
-        self.config = config
+        self.config = changes.added(self.config, market)
         return answer
 
     async def _remove(self, asked: dict[str, Any]) -> Answer:
+        self._check_free()
         category, symbols = changes.removal(asked)
         config = changes.removed(self.config, category, symbols)
         answer = await self._ask_captures({"do": "remove", "category": category, "symbols": list(symbols)})
@@ -149,6 +176,7 @@ class Supervisor:
         return answer
 
     async def _rotate(self, asked: dict[str, Any]) -> Answer:
+        self._check_free()
         changes.only(asked)
         return await self._ask_captures({"do": "rotate"})
 
@@ -174,13 +202,76 @@ class Supervisor:
         }
         return {"topics": topics, "late": late}
 
+    # takeover: the old recording's side
+
+    async def _begin_takeover(self, asked: dict[str, Any]) -> Answer:
+        """Tell another recording what it needs to know, and change nothing until it had its time."""
+        given = changes.only(asked, "recorder", "shards")
+        for name in given:
+            ours = getattr(self.config, name)
+            if given[name] != ours:
+                problem = f"{name} was {given[name]!r}, the recording that runs has {ours!r}"
+                raise UsageError(problem, "take over with the same, or end that recording first")
+        captures = await asyncio.gather(*(child.ask({"do": "describe"}) for child in self.captures))
+        self._frozen_until_ns = mono_ns() + round(TAKEOVER_TIMEOUT_S * NS_PER_S)
+        return {"pid": os.getpid(), "config": self.config.model_dump(mode="json"), "captures": captures}
+
+    async def _yield(self, asked: dict[str, Any]) -> Answer:
+        """End all capture processes for another recording; this one ends after the answer."""
+        changes.only(asked)
+        if mono_ns() >= self._frozen_until_ns:
+            raise UsageError("nothing was agreed on, or too long ago", 'ask "takeover" first')
+        self.is_taken_over = True
+        for child in self.captures:
+            child.retire()
+        ends = await asyncio.gather(
+            *(child.ask({"do": "yield"}) for child in self.captures), return_exceptions=True
+        )
+        for child, end in zip(self.captures, ends, strict=True):
+            if isinstance(end, BaseException):
+                logger.warning("%s handed nothing over, its spool is as it left it: %s", child.name, end)
+                child.kill()
+        return {"connections": [end["connections"] if isinstance(end, dict) else [] for end in ends]}
+
+    def _check_free(self) -> None:
+        if mono_ns() < self._frozen_until_ns:
+            problem = "another recording is taking over from this one"
+            raise MachineError(problem, "ask again when it has")
+
+    # takeover: the new recording's side
+
+    async def _take_over(self, work: list[asyncio.Task[Any]]) -> FolderLock:
+        """Have the capture processes get in step, and the old recording end; return its folder's lock."""
+        asked = {"do": "takeover", "recorder": self.config.recorder, "shards": self.config.shards}
+        self._formers = (await asyncio.to_thread(ask, self.folder, asked))["captures"]
+        work += [asyncio.create_task(child.keep()) for child in self.captures]
+        for child in self.captures:
+            await self._until(child.ready, work)
+        connections = (await asyncio.to_thread(ask, self.folder, {"do": "yield"}))["connections"]
+        await asyncio.gather(
+            *(
+                child.ask({"do": "take", "connections": of})
+                for child, of in zip(self.captures, connections, strict=True)
+            )
+        )
+        self._formers = None
+        return await FolderLock.wait(self.folder.path, TAKEOVER_TIMEOUT_S)
+
     # inside
 
     def _handover(self, shard: int, is_resumed: bool) -> Handover:
-        return Handover(self.config, is_resumed, shard)
+        former = self._formers[shard] if self._formers is not None else None
+        return Handover(self.config, is_resumed, shard, former)
 
-    async def _stop(self, hurry: asyncio.Event) -> bool:
+    async def _stop(self, hurry: asyncio.Event, work: Sequence[asyncio.Task[Any]]) -> bool:
         await asyncio.gather(*(child.stop(STOP_TIMEOUT_S) for child in self.captures))
+        if self.is_taken_over:
+            await self.loader.stop(YIELD_LOADER_S)
+            return True
+        # Before the loader is ready it would end by the signal, and load nothing.
+        ready = asyncio.create_task(self.loader.ready.wait())
+        await self._until(hurry, [ready, *work])
+        ready.cancel()
         loading = asyncio.create_task(self.loader.stop(None))
         hurried = asyncio.create_task(hurry.wait())
         await asyncio.wait([loading, hurried], return_when=asyncio.FIRST_COMPLETED)

@@ -13,7 +13,9 @@ from engine.errors import ConfigError
 from recorder.commands.options import AsJson
 from recorder.config import RecordConfig, checked
 from recorder.config_file import load
+from recorder.control import NotRecordingError, ask
 from recorder.errors import MachineError
+from recorder.folder import DataFolder
 from recorder.output import Output
 from recorder.supervisor import Status, Supervisor
 
@@ -103,6 +105,12 @@ def record(
         int | None, typer.Option(help="Capture processes that share the symbols. [default: 1]")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file in place of the options above.")] = None,
+    takeover: Annotated[
+        bool,
+        typer.Option(
+            "--takeover", help="Replace the recording that runs in DIR, without a gap; by default as it is."
+        ),
+    ] = False,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="Stop by itself so long after the venue was reached.")
     ] = None,
@@ -143,30 +151,44 @@ def record(
     if config is not None and market:
         name, value = next(iter(market.items()))
         raise ConfigError(name, value, "with --config the file says what to record", "put it into the file")
-    if config is None and not (symbols or base or quote or settle or top):
+    running = _running(data) if takeover else None
+    if running is not None and config is None and not market:
+        settings = checked(**running["config"] | {"data": Path("data")} | general)
+    elif config is None and not (symbols or base or quote or settle or top):
         remedy = "add one, such as BTCUSDT, or give --top N, --quote COIN or --config FILE"
         raise ConfigError("SYMBOLS", [], "nothing is selected", remedy)
-    settings = checked(market=[market], **general) if config is None else load(config, **general)
+    else:
+        settings = checked(market=[market], **general) if config is None else load(config, **general)
     output = Output(as_json=as_json)
-    output.result(asyncio.run(_record(settings, seconds, output)))
+    output.result(asyncio.run(_record(settings, seconds, output, takes_over=running is not None)))
+
+
+def _running(data: Path | None) -> dict[str, Any] | None:
+    """Return what the recording that runs in a folder says of itself; None where none does."""
+    try:
+        return ask(DataFolder(data or Path("data")), {"do": "status"})
+    except NotRecordingError:
+        return None
 
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value != []}
 
 
-async def _record(settings: RecordConfig, seconds: float | None, output: Output) -> dict[str, Any]:
+async def _record(
+    settings: RecordConfig, seconds: float | None, output: Output, *, takes_over: bool
+) -> dict[str, Any]:
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: hurry.set() if stop.is_set() else stop.set())
     with StatusLine(output) as line:
-        supervisor = Supervisor(settings, line.show)
+        supervisor = Supervisor(settings, line.show, takes_over=takes_over)
         limiting = asyncio.create_task(_stop_after(seconds, supervisor, stop))
         is_loaded = await supervisor.run(stop, hurry)
         limiting.cancel()
     status = supervisor.status()
-    output.say(summary(status))
+    output.say(summary(status) + (", taken over by another recording" if supervisor.is_taken_over else ""))
     if not is_loaded:
         problem = "the loader did not come to the end of the spool"
         raise MachineError(
@@ -181,6 +203,7 @@ async def _record(settings: RecordConfig, seconds: float | None, output: Output)
         "loaded_position": status.loader.get("position", 0),
         "not_recorded": status.capture.get("not_recorded", 0),
         "restarts": status.restarts,
+        "taken_over": supervisor.is_taken_over,
     }
 
 

@@ -100,7 +100,7 @@ def test_it_answers_sql_while_recording_and_after(running: Recording) -> None:
     assert json.loads(tapehead("gaps", data, "--json").stdout) == {"gaps": []}
     report = json.loads(tapehead("verify", data, "--json").stdout)
     assert report["is_right"]
-    assert [book["is_right"] for book in report["books"]] == [True]
+    assert [(book["depth"], book["is_right"]) for book in report["books"]] == [(1, True), (50, True)]
     assert report["frames"] == answer["frames"]
 
 

@@ -29,7 +29,7 @@ class Witness(Listener):
 
 def run(given: Handover, tell: Tell) -> int:
     pipe = os.open(os.environ[VARIABLE], os.O_WRONLY)
-    recording = capture.Capture(given.config, Witness(pipe), shard=given.shard)
+    recording = capture.Capture(given.config, Witness(pipe), shard=given.shard, former=given.former)
     capture.run(recording, tell, is_resumed=given.is_resumed)
     return 0
 

@@ -1,0 +1,161 @@
+"""A recording changed while it runs, and taken over by another one: nothing else is touched, nothing lost."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from recorder.coverage import coverage
+from recorder.errors import ExitCode
+from recorder.query import open_for_reading
+from tests.support.recordings import Recording, Simulation, recording, simulation, tapehead, until
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "sent.log"
+
+
+@pytest.fixture
+def venue(log: Path) -> Iterator[Simulation]:
+    listed = ",".join(f"linear:{symbol}" for symbol in SYMBOLS)
+    with simulation("--symbols", listed, "--rate", "400", "--log", str(log)) as running:
+        yield running
+
+
+def topics(running: Recording) -> dict[str, Any]:
+    told: dict[str, Any] = running.folder.read_status("capture").get("topics", {}).get("linear", {})
+    return told
+
+
+def with_data(running: Recording, symbol: str) -> bool:
+    return any(
+        one["last_recv_ns"] > 0 for topic, one in topics(running).items() if topic.endswith(f".50.{symbol}")
+    )
+
+
+def changed(verb: str, running: Recording, *options: str, code: int = 0) -> Any:
+    done = tapehead(verb, *options, "--data", str(running.folder.path), "--json")
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def gaps(data: Path) -> list[dict[str, Any]]:
+    answer: dict[str, list[dict[str, Any]]] = json.loads(tapehead("gaps", str(data), "--json").stdout)
+    return answer["gaps"]
+
+
+def trades_sent(log: Path, symbol: str) -> list[str]:
+    """The trades that the simulator sent, in order."""
+    mark = f'"publicTrade.{symbol}"'.encode()
+    return [
+        trade["i"]
+        for line in log.read_bytes().splitlines()
+        if mark in line
+        for trade in orjson.loads(line.split(b" ", 2)[2]).get("data", ())
+    ]
+
+
+def test_add_and_remove_touch_nothing_else(venue: Simulation, tmp_path: Path) -> None:
+    with recording(venue, tmp_path / "data", SYMBOLS[0], "--shards", "2") as running:
+        until(lambda: running.frames() > 0 or bool(running.folder.read_status("capture-1")), "a start")
+        until(lambda: bool(running.folder.read_status("capture-1")), "the second capture process")
+        answer = changed("add", running, *SYMBOLS[1:], "--tickers")
+        assert {topic.rpartition(".")[2] for topic in answer["added"]} == set(SYMBOLS[1:])
+        assert any(topic.startswith("tickers.") for topic in answer["added"])
+        assert answer["late"] == {}
+        refusal = changed("add", running, "SOLUSD", code=ExitCode.USAGE)
+        assert "use SOLUSDT" in refusal["error"]["message"]
+        refusal = changed("remove", running, "XRPUSDT", code=ExitCode.USAGE)
+        assert "XRPUSDT of linear is not recorded" in refusal["error"]["message"]
+        refusal = changed("add", running, "BTCUSDT", "--book", "7", code=ExitCode.USAGE)
+        assert "depth was 7" in refusal["error"]["message"]
+
+        # What was added is not forgotten by a capture process that is started again.
+        name = next(
+            name
+            for name in ("capture", "capture-1")
+            if any("SOLUSDT" in topic for topic in running.folder.read_status(name)["topics"]["linear"])
+        )
+        pid = running.folder.read_status(name)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        until(
+            lambda: (
+                (status := running.folder.read_status(name))["pid"] != pid
+                and status["topics"]["linear"].get("orderbook.50.SOLUSDT", {}).get("last_recv_ns", 0) > 0
+            ),
+            "data of what was added",
+        )
+        answer = changed("remove", running, SYMBOLS[1])
+        assert {topic.rpartition(".")[2] for topic in answer["removed"]} == {SYMBOLS[1]}
+        running.stop()
+    data = tmp_path / "data"
+    assert {gap["cause"] for gap in gaps(data)} == {"not_running"}  # of the process that was killed, alone
+    report = json.loads(tapehead("verify", str(data), "--json").stdout)
+    assert report["problems"] == []
+    assert len(report["shards"]) == 1
+    for spool in (running.folder.spool, running.folder.spool_of(1)):
+        assert coverage(spool).is_complete
+
+
+def test_a_takeover_loses_nothing(venue: Simulation, log: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    streams = ("--tickers", "--kline", "1", "--book", "50", "--book", "200")
+    with recording(venue, data, *SYMBOLS[:2], *streams) as old:
+        until(lambda: old.frames() > 200, "the first frames")
+        changed("add", old, SYMBOLS[2])
+        until(lambda: with_data(old, SYMBOLS[2]), "data of what was added")
+        first = old.folder.read_status("capture")["pid"]
+        with recording(venue, data, "--takeover") as new:
+            out, _ = old.process.communicate(timeout=60)
+            answer = json.loads(out.splitlines()[-1])
+            assert (old.process.returncode, answer["taken_over"]) == (0, True)
+            until(lambda: new.folder.read_status("capture")["pid"] != first, "the new capture process")
+            assert with_data(new, SYMBOLS[2])
+            until(lambda: new.frames() > 200, "frames of the new recording")
+            with recording(venue, data, "--takeover") as third:
+                new.process.communicate(timeout=60)
+                assert new.process.returncode == 0
+                until(lambda: third.folder.read_status("capture")["position"] >> 32 >= 3, "the third segment")
+                until(lambda: third.frames() > 200, "frames of the third recording")
+                third.stop()
+    assert [gap for gap in gaps(data) if gap["topic"].startswith("orderbook.")] == []
+    assert coverage(data / "spool").is_complete
+    report = json.loads(tapehead("verify", str(data), "--json").stdout)
+    assert report["problems"] == []
+    with open_for_reading(data) as database:
+        loaded = {row[0] for row in database.query("SELECT trade_id FROM trades")}
+        held = database.query(
+            "SELECT symbol, depth, groupArray(update_id)"
+            " FROM (SELECT symbol, depth, update_id FROM book_delta WHERE depth > 1 ORDER BY position)"
+            " GROUP BY symbol, depth"
+        )
+    assert held
+    for symbol, depth, numbers in held:
+        assert [b for a, b in pairwise(numbers) if b != a + 1] == [], (symbol, depth)
+    for symbol in SYMBOLS:
+        sent = trades_sent(log, symbol)
+        within = [number for number, trade in enumerate(sent) if trade in loaded]
+        assert set(sent[within[0] : within[-1] + 1]) - loaded == set(), symbol
+
+
+def test_a_takeover_that_does_not_fit_leaves_the_recording_alone(venue: Simulation, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with recording(venue, data, SYMBOLS[0]) as old:
+        until(lambda: old.frames() > 0, "the first frames")
+        where = ("--url", venue.ws, "--rest-url", venue.rest, "--data", str(data))
+        done = tapehead("record", SYMBOLS[0], "--shards", "2", "--takeover", *where, "--json")
+        assert done.returncode == ExitCode.USAGE
+        assert "shards was 2, the recording that runs has 1" in json.loads(done.stdout)["error"]["message"]
+        seen = old.frames()
+        until(lambda: old.frames() > seen, "more frames")
+        old.stop()
+    assert gaps(data) == []
