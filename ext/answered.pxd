@@ -2,12 +2,12 @@ from libc.stdint cimport int64_t, uint64_t
 
 from ext.book cimport OrderBook
 from ext.change cimport BookChange
-from ext.legs cimport Legs
+from ext.led cimport Led
 from ext.listener cimport Trade
 from ext.topics cimport Topic
 
 
-cdef class Answered(Legs):
+cdef class Answered(Led):
     cdef Trade _trade
 
     cpdef rest(self, str use, str topic, body, int64_t recv_ns, int leg=*, uint64_t position=*)

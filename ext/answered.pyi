@@ -1,10 +1,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ext.legs import Legs
+from ext.led import Led
 from ext.listener import Control, Listener
 
-class Answered(Legs):
+class Answered(Led):
     def __init__(
         self,
         category: str,

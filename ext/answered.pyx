@@ -11,7 +11,7 @@ from ext.audit cimport Audit
 from ext.backfill cimport Hole, KlineMemory, TradeMemory, is_hole
 from ext.book cimport FIT_OVERFLOW, BookState, OrderBook
 from ext.change cimport BookChange
-from ext.legs cimport Legs
+from ext.led cimport Led
 from ext.decoded cimport BOOK_FULL, TradeFields
 from ext.decoder cimport Decoder
 from ext.ledger cimport DETAIL_CHARACTERS_MAX
@@ -20,11 +20,11 @@ from ext.splice cimport FULL_LEVELS_MAX, MATCH_LATER, MATCH_NONE, Splice
 from ext.topics cimport Topic
 
 
-cdef class Answered(Legs):
-    """``Legs`` that also takes answers of REST."""
+cdef class Answered(Led):
+    """``Led`` that also takes answers of REST."""
 
     def __init__(self, str category, Listener listener, *, Control control=None, rules=None):
-        Legs.__init__(self, category, listener, control=control, rules=rules)
+        Led.__init__(self, category, listener, control=control, rules=rules)
         self._trade = Trade()
         self._trade.category = category
 
@@ -103,7 +103,7 @@ cdef class Answered(Legs):
         if topic is None:
             return 0
         self._counts.book_messages += 1
-        if self._leg != topic.legs[0]:
+        if topic.shared is not None and not self._leads(topic, None):
             self._counts.undesired += 1
             return 0
         if topic.book.state == BookState.LIVE:

@@ -65,11 +65,12 @@ cdef class Arbiter(Carriers):
     cdef int begin_with(self, int leg) except -1
     cdef int _set(self, BookCarrier leg, LegState state, int64_t update_id, int64_t seq) except -1
     cdef Verdict judge(self, int leg, BookChange change, int64_t recv_ns) except *
-    cdef int digest(self, BookChange change) except -1
+    cdef int note(self, BookChange change, BookChange rpi_change) except -1
+    cdef uint64_t _book_digest(self) except? 0
     cdef Verdict _judge_unfollowed(self, BookCarrier leg, BookChange change) except *
     cdef Verdict _judge_delta(self, BookCarrier leg, BookChange change, int64_t recv_ns) except *
     cdef Verdict _judge_snapshot(self, BookCarrier leg, BookChange change, int64_t recv_ns) except *
-    cdef bint _is_same_snapshot(self, BookChange change) noexcept
+    cdef bint _is_same_snapshot(self, BookChange change) except -1
     cdef Verdict _join(self, BookCarrier leg, BookChange change, int64_t recv_ns) except *
     cdef int _began_at(self, BookChange change) except -1
     cdef Verdict _new_epoch(self, BookCarrier leg) except *

@@ -13,6 +13,10 @@ from ext.change cimport BookChange
 from ext.digest cimport book_digest, change_digest
 
 
+# A message of two books is told from one of the same books the other way round.
+cdef uint64_t RPI = 0x9E3779B97F4A7C15ULL
+
+
 cdef inline bint _falls(int64_t seq, int64_t last) noexcept nogil:
     """A `seq` that is absent (0) proves nothing."""
     return 0 < seq < last
@@ -44,7 +48,7 @@ cdef class Arbiter(Carriers):
             # What the book says now is known, not the message that led to it.
             self._first_update_id = book.update_id
             self._first_seq = book.seq
-            self._first_digest = book_digest(book, book.seq if self._is_contiguous else 0)
+            self._first_digest = self._book_digest()
             self._applied[book.update_id & (APPLIED_MAX - 1)] = Applied(
                 update_id=book.update_id,
                 seq=book.seq,
@@ -83,15 +87,22 @@ cdef class Arbiter(Carriers):
 
     # -- judging
 
-    cdef int digest(self, BookChange change) except -1:
-        """Remember what a message says: of level 1 without its `seq`, which a repeat may have another of."""
+    cdef int note(self, BookChange change, BookChange rpi_change) except -1:
+        """What the message that is judged next says: of level 1 without `seq`, of which a repeat may have another."""
         self._digest = change_digest(change, change.seq if self._is_contiguous else 0)
+        if rpi_change is not None:
+            self._digest += RPI * change_digest(rpi_change, 0)
         return 0
 
+    cdef uint64_t _book_digest(self) except? 0:
+        cdef uint64_t digest = book_digest(self._book, self._book.seq if self._is_contiguous else 0)
+        if self._book.rpi is not None:
+            digest += RPI * book_digest(self._book.rpi, 0)
+        return digest
+
     cdef Verdict judge(self, int leg, BookChange change, int64_t recv_ns) except *:
-        """What a message means. Nothing of it may be applied before, and `applied` is called after it was."""
+        """What the noted message means. `applied` is to be called after it was."""
         cdef BookCarrier carrier = self.of(leg)
-        self.digest(change)
         if self._book.state != BookState.LIVE:
             if self.followed >= 0 and change.is_snapshot:
                 self.followed = leg
@@ -186,11 +197,11 @@ cdef class Arbiter(Carriers):
             return APPLY
         return HELD if self._has_others(leg) else ALONE
 
-    cdef bint _is_same_snapshot(self, BookChange change) noexcept:
+    cdef bint _is_same_snapshot(self, BookChange change) except -1:
         """Whether a snapshot of an `u` that the book had says what it said then, as far as that is known."""
         cdef Applied* known = self._find(change.update_id)
         if change.update_id == self._book.update_id:
-            return self._digest == book_digest(self._book, self._book.seq if self._is_contiguous else 0)
+            return self._digest == self._book_digest()
         if known == NULL:
             return change.seq <= self._book.seq
         return self._is_same(known, change)
@@ -213,7 +224,7 @@ cdef class Arbiter(Carriers):
     cdef int _began_at(self, BookChange change) except -1:
         """The message that began the book's counting, heard of only now: what came before it was of another."""
         cdef int index
-        for index in range(APPLIED_MAX):
+        for index in range(<int>APPLIED_MAX):
             if self._applied[index].seq < change.seq:
                 self._applied[index].is_known = False
         self._first_update_id = change.update_id
@@ -302,6 +313,8 @@ cdef class Arbiter(Carriers):
     cdef list waiting_for_snapshot(self):
         """The legs that were told nothing of a new snapshot and need one, now that no leg is in step."""
         cdef BookCarrier leg
+        if self.followed >= 0:
+            return [leg.leg for leg in self.carriers if leg.leg != self.followed]
         return [leg.leg for leg in self.carriers if leg.state == PAST]
 
     cdef BookCarrier reached(self):

@@ -7,7 +7,7 @@ cdef class Carrier:
         readonly bint in_step
         LegCounts counts
         dict fields              # of a ticker that this leg does not lead: merged, None until its snapshot
-        readonly int undelivered # messages heard while another leg led, and not seen from that one
+        list undelivered         # contents heard while another leg led, and not from that one
 
 
 cdef class Carriers:
@@ -18,6 +18,7 @@ cdef class Carriers:
     cdef Carrier add(self, LegCounts counts)
     cdef int remove(self, int leg) except -1
     cdef Carrier _new(self)
+    cdef int elect(self, Carrier carrier) except -1
     cdef bint is_in_step(self) except -1
     cdef bint is_in_step_without(self, int leg) except -1
     cdef int put_out(self, int leg) except -1

@@ -6,6 +6,9 @@ from ext.lateness cimport LegCounts
 cdef class Carrier:
     """What one leg of one topic has told."""
 
+    def __cinit__(self):
+        self.undelivered = []
+
 
 cdef class Carriers:
     """The legs of one topic, in the order told."""
@@ -40,6 +43,11 @@ cdef class Carriers:
             self.carriers.remove(carrier)
         return 0
 
+    cdef int elect(self, Carrier carrier) except -1:
+        """This leg has the topic in step."""
+        carrier.in_step = True
+        return 0
+
     cdef bint is_in_step(self) except -1:
         return self.is_in_step_without(-1)
 
@@ -56,7 +64,7 @@ cdef class Carriers:
         if carrier is not None:
             carrier.in_step = False
             carrier.fields = None
-            carrier.undelivered = 0
+            carrier.undelivered = []
         return 0
 
     cdef int put_all_out(self) except -1:

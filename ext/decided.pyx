@@ -58,6 +58,8 @@ cdef class Decided(Ledger):
             for name in topics:
                 topic = self._named(name)
                 if topic.kind == TOPIC_STREAM:
+                    if leg in topic.legs:
+                        self._confirm(topic, leg)
                     self._close_gap(topic)
                 self._event(name, "confirmed", "")
 

@@ -27,7 +27,7 @@ from ext.decoder cimport Decoder
 from ext.ledger cimport DETAIL_CHARACTERS_MAX
 from ext.listener cimport Control, Listener, Notice, Ticker
 from ext.topics cimport TOPIC_BOOK, TOPIC_TICKER, Topic
-from ext.updates cimport read_items
+from ext.updates cimport content_of, read_items
 
 cdef enum:
     UNKNOWN_TOPICS_MAX = 1000   # names remembered, so that each is an event once
@@ -125,6 +125,8 @@ cdef class Dispatcher(Answered):
         self._counts.trade_messages += 1
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
+        if topic.shared is not None:
+            count = decoder.trade_count = self._drop_late(topic, count)
         if topic.trades.ahead is not None:
             count = topic.trades.drop_known(decoder.trades, decoder.symbols, count)
             self._counts.backfill_repeats += decoder.trade_count - count
@@ -140,6 +142,8 @@ cdef class Dispatcher(Answered):
         if topic is None:
             return 0
         self._counts.ticker_messages += 1
+        if topic.shared is not None and not self._leads_ticker(topic):
+            return 0
         if not decoder.is_snapshot and topic.fields is None:
             self._counts.dropped_unsynced += 1
             return 0
@@ -172,6 +176,8 @@ cdef class Dispatcher(Answered):
             items = read_items(kind, topic, self._decoder.data)
         except (KeyError, TypeError, ValueError) as error:
             return self._take_malformed(f"{topic.name.partition('.')[0]}: {error!r}")
+        if topic.shared is not None and not self._leads(topic, content_of(kind, items, self._decoder.data)):
+            return 0
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
         if kind == KLINE:
@@ -193,7 +199,7 @@ cdef class Dispatcher(Answered):
             name = self._decoder.topic[:self._decoder.topic_size].decode()
             topic = self._topics.find(self._decoder.topic, self._decoder.topic_size)
         self._event(name, "malformed", detail[:DETAIL_CHARACTERS_MAX])
-        if topic is None or topic.removed:
+        if topic is None or topic.removed or (topic.is_decided and self._leg not in topic.legs):
             return 0
         if topic.kind == TOPIC_BOOK:
             if topic.book.state != BookState.STALE:
@@ -201,6 +207,6 @@ cdef class Dispatcher(Answered):
         elif topic.kind == TOPIC_TICKER:
             self._lose(topic, "malformed", "venue", self._recv_ns, detail[:DETAIL_CHARACTERS_MAX])
             self._ask_snapshot(topic)
-        else:
+        elif self._is_missed(topic):
             self._note_gap(topic, "malformed", "venue", self._recv_ns, detail[:DETAIL_CHARACTERS_MAX])
         return 0

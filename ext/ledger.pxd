@@ -71,6 +71,7 @@ cdef class Ledger:
     cdef Topic _named(self, str name)
     cdef int _join(self, Topic topic, int leg) except -1
     cdef int _part(self, Topic topic, int leg) except -1
+    cdef int _confirm(self, Topic topic, int leg) except -1
     cdef int _make_book(self, Topic topic, str parameter) except -1
     cdef OrderBook _new_book(self, str symbol, str parameter)
     cdef int _forget(self, Topic topic) except -1

@@ -153,6 +153,10 @@ cdef class Ledger:
         """A leg carries the topic from now on."""
         return topic.join(leg)
 
+    cdef int _confirm(self, Topic topic, int leg) except -1:
+        """The venue confirmed that a leg carries the topic."""
+        return 0
+
     cdef int _part(self, Topic topic, int leg) except -1:
         """A leg carries the topic no more."""
         return topic.part(leg)

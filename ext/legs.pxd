@@ -17,6 +17,7 @@ cdef class Legs(Continuity):
 
     cdef LegCounts _counts_of(self, int leg)
     cdef Carriers _share(self, Topic topic)
+    cdef bint _is_good(self, Topic topic) except -1
     cdef int _unshare(self, Topic topic) except -1
     cdef int _arbitrate(self, Topic topic, int64_t recv_ns) except -1
     cdef int _take_shared(self, Topic topic, int64_t recv_ns, bint is_alone) except -1

@@ -1,4 +1,4 @@
-"""Legs: topics that more than one leg carries. What the verdicts of ``ext.arbiter`` lead to; docs/feed.md has the rules.
+"""Legs: books that more than one leg carries. What the verdicts of ``ext.arbiter`` lead to; docs/feed.md has the rules.
 
 A topic of one leg never comes here: `Topic.shared` is None.
 """
@@ -28,7 +28,7 @@ from ext.change cimport BookChange
 from ext.continuity cimport Continuity
 from ext.lateness cimport LegCounts
 from ext.listener cimport Control, Listener
-from ext.topics cimport TOPIC_BOOK, Topic
+from ext.topics cimport TOPIC_BOOK, TOPIC_TICKER, Topic
 
 # Faults of what one leg brought; any other is of the book, however many legs carry it.
 cdef frozenset _LEG_FAULTS = frozenset(("sequence", "restart", "malformed"))
@@ -78,8 +78,14 @@ cdef class Legs(Continuity):
     def _has_in_step(self, Topic topic, int leg):
         if topic.shared is not None:
             return topic.shared.of(leg).in_step
+        return self._is_good(topic)
+
+    cdef bint _is_good(self, Topic topic) except -1:
+        """Whether the one leg of a topic has it in step."""
         if topic.kind == TOPIC_BOOK:
             return topic.book.state == BookState.LIVE
+        if topic.kind == TOPIC_TICKER:
+            return topic.fields is not None
         return topic.gap is None and topic.last_recv_ns != 0
 
     cdef LegCounts _counts_of(self, int leg):
@@ -97,8 +103,7 @@ cdef class Legs(Continuity):
         if len(topic.legs) > 1:
             if topic.shared is None:
                 topic.shared = self._share(topic)
-            if topic.shared is not None:
-                topic.shared.add(self._counts_of(leg))
+            topic.shared.add(self._counts_of(leg))
         return 0
 
     cdef Carriers _share(self, Topic topic):
@@ -106,7 +111,7 @@ cdef class Legs(Continuity):
         cdef int first = topic.legs[0]
         cdef Arbiter arbiter
         if topic.kind != TOPIC_BOOK or topic.splice is not None:
-            return None  # a full book follows its first leg
+            return None
         arbiter = Arbiter(topic.book)
         arbiter.add(self._counts_of(first))
         arbiter.begin_with(first)
@@ -145,7 +150,7 @@ cdef class Legs(Continuity):
             BookCarrier leg
             list unasked
 
-        if topic.shared is None or topic.kind != TOPIC_BOOK:
+        if topic.shared is None:
             return Continuity._lose(self, topic, cause, fault, start_ns, detail, missing)
         arbiter = <Arbiter>topic.shared
         leg = arbiter.of(self._leg)
@@ -205,8 +210,10 @@ cdef class Legs(Continuity):
             bint is_snapshot = change.is_snapshot
             bint was_live = topic.book.state == BookState.LIVE
             bint was_in_step = arbiter.of(self._leg).in_step
-            Verdict verdict = arbiter.judge(self._leg, change, recv_ns)
+            Verdict verdict
 
+        arbiter.note(change, None if topic.book.rpi is None else self._decoder.rpi_change)
+        verdict = arbiter.judge(self._leg, change, recv_ns)
         if verdict == APPLY or verdict == ALONE:
             self._take_shared(topic, recv_ns, verdict == ALONE)
         elif verdict == LATE:

@@ -110,3 +110,12 @@ cdef int64_t decimal_ms(object text) except? -1:
     if not isinstance(text, str) or not text.isascii() or not text.isdigit() or len(text) > 18:
         raise ValueError(f"a time must be text of at most 18 digits, was {brief(text)}")
     return int(text)
+
+
+cdef str content_of(FrameKind kind, list items, object data):
+    """What would be lost with this message; None where the next one of its kind would make up for it."""
+    cdef Kline kline
+    if kind == KLINE:
+        closed = [kline.start_ms for kline in items if kline.is_closed]
+        return repr(closed) if closed else None
+    return repr(data)

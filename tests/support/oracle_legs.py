@@ -174,7 +174,9 @@ class SlowLegs:
                 continue
             sent = self.venue.by_numbers[call]
             is_next = self._is_next(sent)
-            assert is_next or self._has_gap, f"after {self.last and self.last.number} came {sent.number}, no gap"
+            assert is_next or self._has_gap, (
+                f"after {self.last and self.last.number} came {sent.number}, no gap"
+            )
             self.last = sent
             self._has_gap = False
         self._checked = len(told.calls)

@@ -1,0 +1,3 @@
+from ext.legs import Legs
+
+class Led(Legs): ...

@@ -1,0 +1,138 @@
+"""Led: topics that are no arbitrated books, on several legs. One leg leads; of trades the first arrival wins, by id."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint64_t
+
+from ext.carriers cimport Carrier, Carriers
+from ext.continuity cimport Continuity
+from ext.decoder cimport Decoder
+from ext.digest cimport text_digest
+from ext.lateness cimport LegCounts
+from ext.leader cimport Leader, TradeLegs
+from ext.legs cimport Legs
+from ext.topics cimport TOPIC_STREAM, TOPIC_TICKER, Topic
+
+
+cdef class Led(Legs):
+    """``Legs`` for topics of every kind."""
+
+    cdef Carriers _share(self, Topic topic):
+        cdef Carriers shared = Legs._share(self, topic)
+        cdef Carrier first
+        if shared is None:
+            shared = Leader() if topic.trades is None else TradeLegs()
+            first = shared.add(self._counts_of(topic.legs[0]))
+            if self._is_good(topic):
+                shared.elect(first)
+        return shared
+
+    cdef int _confirm(self, Topic topic, int leg) except -1:
+        if topic.shared is not None and topic.kind == TOPIC_STREAM:
+            topic.shared.elect(topic.shared.of(leg))
+        return 0
+
+    # -- losing
+
+    cdef bint _lose(
+        self, Topic topic, str cause, str fault, int64_t start_ns, str detail, int64_t missing=-1
+    ) except -1:
+        if isinstance(topic.shared, Leader):
+            return self._lose_leader(topic, cause, fault, start_ns, detail)
+        if isinstance(topic.shared, TradeLegs):
+            return not self._leave(topic) and Continuity._lose(self, topic, cause, fault, start_ns, detail, missing)
+        return Legs._lose(self, topic, cause, fault, start_ns, detail, missing)
+
+    cdef bint _lose_leader(self, Topic topic, str cause, str fault, int64_t start_ns, str detail) except -1:
+        """The next leg leads. What only that one told while the old one was silent was not delivered: that is a gap."""
+        cdef Leader legs = <Leader>topic.shared
+        cdef bint was_leader = legs.is_led_by(self._leg)
+        cdef Carrier leader
+        cdef Py_ssize_t missed
+        legs.put_out(self._leg)
+        leader = legs.leader
+        if leader is None:
+            return Continuity._lose(self, topic, cause, fault, start_ns, detail)
+        if not was_leader:
+            return False
+        if topic.splice is not None:
+            # A full book is begun by an answer of REST, which whoever leads is asked for.
+            self._forget(topic)
+            legs.elect(leader)
+            self._open_gap(topic, cause, fault, start_ns, detail)
+            self._ask_on(topic, [leader.leg])
+            return True
+        missed = len(leader.undelivered)
+        if topic.kind == TOPIC_TICKER:
+            legs.delivered = topic.fields
+            topic.fields = leader.fields
+        elif missed:
+            leader.undelivered = []
+            detail = f"{missed} messages came by leg {leader.leg} only, while leg {self._leg} led; {detail}"
+            self._note_gap(topic, cause, fault, start_ns, detail, missed)
+        return False
+
+    cdef bint _is_missed(self, Topic topic) except -1:
+        """Whether what the present leg failed to bring is missing: no other leg makes up for it."""
+        if topic.shared is None:
+            return True
+        if isinstance(topic.shared, Leader):
+            return (<Leader>topic.shared).is_led_by(self._leg)
+        return not topic.shared.is_in_step_without(self._leg)
+
+    # -- messages of shared topics
+
+    cdef bint _leads(self, Topic topic, str content) except -1:
+        """Whether a message is to be delivered. `content`: what would be lost with it, or None."""
+        return (<Leader>topic.shared).heard(self._leg, content)
+
+    cdef bint _leads_ticker(self, Topic topic) except -1:
+        """Whether a ticker is to be delivered; where not it is merged with what its own leg told."""
+        cdef:
+            Leader legs = <Leader>topic.shared
+            Carrier carrier = legs.of(self._leg)
+            bint was_in_step = carrier.in_step
+            dict data = self._decoder.data
+            dict changed
+
+        if self._decoder.is_snapshot:
+            legs.elect(carrier)
+        elif not was_in_step:
+            self._counts.dropped_unsynced += 1
+            return False
+        if carrier is legs.leader:
+            if legs.delivered is not None and not self._decoder.is_snapshot:
+                # What the leader before had told otherwise has changed too.
+                changed = {name: text for name, text in topic.fields.items() if legs.delivered.get(name) != text}
+                self._decoder.data = {**changed, **data}
+            legs.delivered = None
+            return True
+        carrier.fields = dict(data) if self._decoder.is_snapshot else {**carrier.fields, **data}
+        if not was_in_step:
+            self._tell_sync(topic)
+        return False
+
+    cdef Py_ssize_t _drop_late(self, Topic topic, Py_ssize_t count) except -1:
+        """Leave those of the decoded trades that no other leg brought; how many are left, in order."""
+        cdef:
+            TradeLegs legs = <TradeLegs>topic.shared
+            Carrier carrier = legs.of(self._leg)
+            Decoder decoder = self._decoder
+            Py_ssize_t index
+            Py_ssize_t kept = 0
+            uint64_t digest
+            bytes symbol
+
+        legs.elect(carrier)
+        for index in range(count):
+            digest = 0
+            if decoder.symbols is not None:
+                symbol = (<str>decoder.symbols[index]).encode()
+                digest = text_digest(0, PyBytes_AS_STRING(symbol), PyBytes_GET_SIZE(symbol))
+            digest = text_digest(digest, decoder.trades[index].trade_id, decoder.trades[index].trade_id_size)
+            if legs.is_first(carrier, digest, self._recv_ns):
+                decoder.trades[kept] = decoder.trades[index]
+                if decoder.symbols is not None:
+                    decoder.symbols[kept] = decoder.symbols[index]
+                kept += 1
+        self._counts.late += count - kept
+        return kept
