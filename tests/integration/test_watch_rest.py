@@ -44,6 +44,32 @@ def audited(watch: Watch) -> list[engine.Event]:
     return [event for event in watch.events if event.kind == "audited" and "equal" in event.detail]
 
 
+def test_a_full_book_begins_with_rest_and_begins_again_after_a_cut() -> None:
+    async def main() -> None:
+        watch = Watch()
+        async with simulated("--rate", "200") as simulator:
+            feed = engine.Feed(watch, url=simulator.ws, rest_url=simulator.rest, **QUICK)
+            feed.subscribe("spot", ["BTCUSDT"], book="full")
+            async with feed:
+                for _ in range(2):
+                    await watch.until(lambda: is_live(feed))
+                    book = feed.book("spot", "BTCUSDT", "full")
+                    assert book is not None
+                    assert sum(book.level_counts()) > 100
+                    cut(feed)
+                    await watch.until(lambda: not is_live(feed))
+                await watch.until(lambda: is_live(feed))
+                assert feed.counters["full_book_asks"] >= 3
+                assert feed.counters["watch_faults"] == 0
+
+    run(main(), timeout_s=60)
+
+
+def is_live(feed: engine.Feed) -> bool:
+    book = feed.book("spot", "BTCUSDT", "full")
+    return book is not None and book.state is engine.BookState.LIVE
+
+
 class Tape(Watch):
     """Also keeps which trades and candles were filled in."""
 
