@@ -22,7 +22,7 @@ class Case:
 
     ``values`` are added to the simulator's script entry. ``lasts_s``: for how long a fault that does not end
     by itself goes on. ``starting``: it is there when the feed begins, else it comes while all is in step.
-    ``spare``: symbols that nobody follows at first.
+    ``spare``: symbols that nobody follows at first; ``quiet_s``: for how long the markets are quiet before.
     """
 
     fault: str
@@ -32,6 +32,7 @@ class Case:
     starting: bool = False
     categories: tuple[str, ...] = ("linear", "spot")
     spare: int = 0
+    quiet_s: float = 0.0
 
     @property
     def name(self) -> str:

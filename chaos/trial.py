@@ -73,16 +73,26 @@ class _Run:
                     self._trial.fail(
                         f"not in step {STARTS_WITHIN_S} s after the start: {world.out_of_step()}"
                     )
+                await self._be_quiet()
                 await world.sleep(world.random.uniform(1, 4))
                 self._before = Counter(world.feed.counters)
                 await self._happen()
-            elif not await world.until(lambda: bool(world.venue.plan.log), HAPPENS_WITHIN_S):
+            elif not await world.until(lambda: bool(self._fired_s()), HAPPENS_WITHIN_S):
                 self._trial.fail("the fault did not happen")
             else:
-                self._began_s = self._ended_s = self._fired_s()
+                self._began_s = self._ended_s = self._fired_s()[0]
             await self._recover()
             await world.sleep(AFTERMATH_S)
             self._judge()
+
+    async def _be_quiet(self) -> None:
+        """Let the markets be quiet for a while first: level 1 then repeats itself."""
+        world, quiet_s = self._world, self._case.quiet_s
+        if quiet_s:
+            for symbol in world.symbols:
+                quiet = {"fault": "quiet", "category": world.category, "symbol": symbol}
+                world.venue.arm({**quiet, "ms": round(quiet_s * 1000)})
+            await world.sleep(quiet_s)
 
     async def _happen(self) -> None:
         world, case = self._world, self._case
@@ -108,10 +118,10 @@ class _Run:
         world.venue.arm(entry)
         if case.starting:
             return
-        if not await world.until(lambda: bool(world.venue.plan.log), HAPPENS_WITHIN_S):
+        if not await world.until(lambda: bool(self._fired_s()), HAPPENS_WITHIN_S):
             self._trial.fail("the fault did not happen")
             return
-        self._began_s = self._fired_s()
+        self._began_s = self._fired_s()[0]
         if case.lasts_s:
             await world.sleep(case.lasts_s)
             world.venue.plan.clear()
@@ -119,12 +129,14 @@ class _Run:
     def _is_over(self) -> bool:
         """Whether a fault that happens a number of times has happened so often; when it did for the last."""
         plan = self._world.venue.plan
-        if plan.log and plan.faults and not self._case.lasts_s:
-            self._ended_s = max(self._ended_s, self._world.venue.seconds(plan.log[-1]["at_ns"]))
+        if plan.faults and not self._case.lasts_s:
+            self._ended_s = max([self._ended_s, *self._fired_s()])
         return all(fault.spent or not fault.times for fault in plan.faults)
 
-    def _fired_s(self) -> float:
-        return self._world.venue.seconds(self._world.venue.plan.log[0]["at_ns"])
+    def _fired_s(self) -> list[float]:
+        """When the fault happened, as far as the simulator brings it about."""
+        venue = self._world.venue
+        return [venue.seconds(one["at_ns"]) for one in venue.plan.log if one["fault"] == self._case.fault]
 
     async def _recover(self) -> None:
         """Wait until the fault was noticed and every topic is in step again, within what is promised."""
