@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from ext.backfill cimport Hole, KlineMemory, TradeMemory, is_hole
+from ext.backfill cimport Hole, KlineMemory, TradeMemory
 from ext.book cimport CROSSED, LOCKED, NEGATIVE_PRICE, PLAIN, TOO_DEEP, BookState, OrderBook
 from ext.calls cimport Calls
 from ext.listener cimport Control, Event, Gap, Item, Listener
@@ -96,17 +96,6 @@ cdef class Ledger:
         """The gaps that are open now."""
         cdef Topic topic
         return [topic.gap for topic in self._topics.by_name.values() if topic.gap is not None]
-
-    def holes(self):
-        """What backfills may fill: [(topic, from_ms, until_ms), ...], times of the venue, -1 where nothing came since."""
-        cdef Topic topic
-        cdef Hole hole
-        found = []
-        for topic in self._topics.by_name.values():
-            hole = topic.hole()
-            if is_hole(hole) and not topic.removed:
-                found.append((topic.name, hole.from_ms, hole.until_ms))
-        return found
 
     def legs_of(self, str topic):
         """The legs that carry a topic, in the order in which they were told of."""
