@@ -1,6 +1,6 @@
 """Answers of REST, read: books, recent trades, candles. What is none raises KeyError, TypeError or ValueError."""
 
-from datetime import UTC, datetime
+import datetime
 from operator import attrgetter
 from reprlib import repr as brief
 
@@ -110,8 +110,8 @@ cdef list read_klines(Topic topic, dict result):
 
 cdef int64_t _candle_end_ms(str interval, int64_t start_ms) except? -1:
     if interval == "M":
-        start = datetime.fromtimestamp(start_ms // 1000, UTC)
-        following = datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC)
+        start = datetime.datetime.fromtimestamp(start_ms // 1000, datetime.UTC)
+        following = datetime.datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=datetime.UTC)
         return int(following.timestamp()) * 1000 - 1
     if interval == "D" or interval == "W":
         return start_ms + (MS_PER_DAY if interval == "D" else 7 * MS_PER_DAY) - 1

@@ -198,7 +198,7 @@ class Capture:
         """Begin to exchange all connections; how it went is told by events."""
         if self._rotating is not None and not self._rotating.done():
             raise UsageError("a rotation is under way", "wait until it is over")
-        self._rotating = asyncio.create_task(feed.rotate())
+        self._rotating = feed.rotate()
         return {"topics": [], "connections": len(feed.connections)}
 
     # taking over, see docs/takeover.md
