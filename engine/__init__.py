@@ -30,7 +30,7 @@ from engine.stream import Stream  # noqa: E402
 from engine.subscriptions import SubscriptionStatus, TopicState  # noqa: E402
 from ext.book import BookState, OrderBook  # noqa: E402
 from ext.dispatch import Dispatcher  # noqa: E402
-from ext.listener import Event, Gap, Kline, Liquidation, Listener, Ticker, Trade  # noqa: E402
+from ext.listener import Event, Gap, Kline, Liquidation, Listener, Notice, Ticker, Trade  # noqa: E402
 
 __all__ = [
     "AnswerError",
@@ -49,6 +49,7 @@ __all__ = [
     "Kline",
     "Liquidation",
     "Listener",
+    "Notice",
     "OrderBook",
     "PeerError",
     "RetCodeError",

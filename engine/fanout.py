@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.errors import ConfigError
 from ext.book import OrderBook
-from ext.listener import Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener import Event, Gap, Kline, Liquidation, Listener, Notice, Ticker, Trade
 
 __all__ = ["Fanout"]
 
@@ -44,6 +44,7 @@ class Fanout(Listener):
         self._on_ticker = self._overriding("on_ticker")
         self._on_kline = self._overriding("on_kline")
         self._on_liquidation = self._overriding("on_liquidation")
+        self._on_notice = self._overriding("on_notice")
         self._on_gap = self._overriding("on_gap")
         self._on_event = self._overriding("on_event")
 
@@ -71,6 +72,9 @@ class Fanout(Listener):
 
     def on_liquidation(self, liquidation: Liquidation) -> None:
         _call(self._on_liquidation, liquidation)
+
+    def on_notice(self, notice: Notice) -> None:
+        _call(self._on_notice, notice)
 
     def on_gap(self, gap: Gap) -> None:
         _call(self._on_gap, gap)

@@ -102,27 +102,28 @@ class Feed:
         ticker: bool = False,
         kline: str | int | Iterable[str | int] = (),
         liquidations: bool = False,
+        price_limits: bool = False,
         companion: bool = False,
         legs: int = 1,
         hot: Iterable[str] = (),
     ) -> None:
         """Want these topics of these symbols; at any time, from callbacks too, as often as needed.
 
-        ``book`` is a depth, several, or None; ``companion`` adds depth 1 to deeper ones, where there is one:
-        it is how a dead book is told from a quiet one. ``kline`` is an interval or several. With ``legs=2``
-        each topic is carried by two connections, the second to ``second_url``. A ``hot`` symbol has a
-        connection of its own. Topics that are wanted already are left alone. Raises TopicError, naming the
-        nearest that exists, for what the category does not have.
+        ``book`` is a depth (a number, "rpi", "full"), several, or None; ``companion`` adds depth 1 to deeper
+        ones, where there is one: it is how a dead book is told from a quiet one. ``kline`` is an interval or
+        several. With ``legs=2`` each topic is carried by two connections, the second to ``second_url``. A
+        ``hot`` symbol has a connection of its own. Topics that are wanted already are left alone. Raises
+        TopicError, naming the nearest that exists, for what the category does not have.
         """
-        depths = topics.with_companion(category, book) if companion else book
         groups = topics.symbol_topics(
             category,
             symbols,
-            book=depths,
+            book=topics.with_companion(category, book) if companion else book,
             trades=trades,
             ticker=ticker,
             kline=kline,
             liquidations=liquidations,
+            price_limits=price_limits,
         )
         self.add_topics(category, groups, legs=legs, hot=hot)
 
@@ -138,13 +139,14 @@ class Feed:
         ticker: bool = False,
         kline: str | int | Iterable[str | int] = (),
         liquidations: bool = False,
+        price_limits: bool = False,
     ) -> list[str]:
         """Want these topics of these symbols no more; without a kind: all topics of these symbols.
 
         At any time, from callbacks too. Returns the topics that were wanted. No other topic is touched.
         Option trades come by base coin: they go with the coin as a symbol.
         """
-        if book is None and not (trades or ticker or kline or liquidations):
+        if book is None and not (trades or ticker or kline or liquidations or price_limits):
             keys = _named(symbols)
             fleet = self._fleets.get(category)
             names = [] if fleet is None else fleet.topics()
@@ -152,14 +154,25 @@ class Feed:
                 category, [name for name in names if topics.parse(category, name).key in keys]
             )
         groups = topics.symbol_topics(
-            category, symbols, book=book, trades=trades, ticker=ticker, kline=kline, liquidations=liquidations
+            category,
+            symbols,
+            book=book,
+            trades=trades,
+            ticker=ticker,
+            kline=kline,
+            liquidations=liquidations,
+            price_limits=price_limits,
         )
         return self.remove_topics(category, [topic for group in groups for topic in group])
 
     def add_topics(
         self, category: str, groups: Iterable[Sequence[str]], *, legs: int = 1, hot: Iterable[str] = ()
     ) -> None:
-        """Want groups of topics, each group on one connection; `subscribe` for those who know the topics."""
+        """Want groups of topics, each group on one connection: `subscribe` for those who know the topics.
+
+        It is the way to what has no symbol: ``[["insurance.USDT", "adlAlert.USDT"]]`` of ``linear``,
+        ``[["system.status"]]`` of ``status``.
+        """
         parsed = [[topics.parse(category, name) for name in group] for group in groups]
         hot_symbols = _named(hot)
         fleet = self._fleets.get(category) or self._new_fleet(category)

@@ -6,13 +6,13 @@ from typing import Final, Self
 
 from engine.errors import ConfigError
 from ext.book import OrderBook
-from ext.listener import Event, Gap, Kline, Liquidation, Listener, Ticker, Trade
+from ext.listener import Event, Gap, Kline, Liquidation, Listener, Notice, Ticker, Trade
 
 __all__ = ["Stream"]
 
 CAPACITY: Final = 10_000
 
-Item = OrderBook | Trade | Ticker | Kline | Liquidation | Gap | Event
+Item = OrderBook | Trade | Ticker | Kline | Liquidation | Notice | Gap | Event
 
 
 class Stream(Listener):
@@ -74,6 +74,9 @@ class Stream(Listener):
 
     def on_liquidation(self, liquidation: Liquidation) -> None:
         self._put(liquidation)
+
+    def on_notice(self, notice: Notice) -> None:
+        self._put(notice)
 
     def on_gap(self, gap: Gap) -> None:
         self._put(gap)

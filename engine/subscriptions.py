@@ -75,9 +75,8 @@ class Subscription:
     @classmethod
     def of(cls, topic: Topic, wall_ns: int) -> "Subscription":
         """Return one that is wanted from now on."""
-        is_full = (topic.kind, topic.parameter) == ("orderbook", "full")
-        needs_snapshot = topic.starts_with_snapshot and not is_full
-        return cls(str(topic), needs_snapshot, needs_snapshot or is_full, wall_ns)
+        has_sync = topic.starts_with_snapshot or topic.begins_with_rest
+        return cls(str(topic), topic.starts_with_snapshot, has_sync, wall_ns)
 
     @property
     def is_in_step(self) -> bool:

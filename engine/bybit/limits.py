@@ -17,7 +17,14 @@ __all__ = [
 
 # Spot refuses an eleventh argument ("args size >10"). The others document no count; very large requests made
 # the venue close connections, so requests stay small there too.
-ARGS_PER_REQUEST_MAX: Final = {"spot": 10, "linear": 100, "inverse": 100, "option": 100, "spread": 100}
+ARGS_PER_REQUEST_MAX: Final = {
+    "spot": 10,
+    "linear": 100,
+    "inverse": 100,
+    "option": 100,
+    "spread": 100,
+    "status": 100,
+}
 ARGS_BYTES_PER_REQUEST_MAX: Final = 4_000
 
 # "Length of the args array for one public connection": read as the sum over all requests of a connection.

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from ext.book import OrderBook
-from ext.listener import Event, Gap, Listener, Trade
+from ext.listener import Event, Gap, Listener, Notice, Trade
 
 
 class Watch(Listener):
     def __init__(self) -> None:
         self.books: list[tuple[str, int]] = []
         self.trades: list[Trade] = []
+        self.notices: list[Notice] = []
         self.gaps: list[Gap] = []
         self.events: list[Event] = []
         self._event = asyncio.Event()
@@ -21,6 +22,10 @@ class Watch(Listener):
 
     def on_trade(self, trade: Trade) -> None:
         self.trades.append(trade.copy())
+        self._event.set()
+
+    def on_notice(self, notice: Notice) -> None:
+        self.notices.append(notice)
         self._event.set()
 
     def on_gap(self, gap: Gap) -> None:

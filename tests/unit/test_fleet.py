@@ -506,3 +506,43 @@ def test_a_thousand_reconnects_leave_nothing_behind() -> None:
         assert sizes[0] == sizes[1]
 
     play(scene, reconnect_delay_s=0.01, reconnect_delay_max_s=0.02)
+
+
+def test_what_has_no_symbol_is_wanted_by_its_topic() -> None:
+    status = {
+        "topic": "system.status",
+        "ts": 1790000000000,
+        "data": [{"id": "1", "title": "maintenance", "state": "ongoing", "begin": "1", "end": "2"}],
+    }
+    limit = {
+        "topic": "priceLimit.BTCUSDT",
+        "ts": 1790000000000,
+        "data": {"symbol": "BTCUSDT", "buyLmt": "91000.00", "sellLmt": "82000.00"},
+    }
+
+    async def scene(feed: engine.Feed, market: Market, watch: Watch) -> None:
+        feed.add_topics("status", [["system.status"]])
+        feed.subscribe("linear", ["BTCUSDT"], book=None, price_limits=True)
+        feed.add_topics("linear", [["insurance.USDT", "adlAlert.USDT"]])
+        await watch.until(lambda: len(watch.confirmed()) == 6)
+        (path,) = [link for link in market.venue.open_links if "misc/status" in link.url]
+        path.reply(status)
+        market.carriers("priceLimit.BTCUSDT")[0].reply(limit)
+        await watch.until(lambda: len(watch.notices) == 2)
+        assert feed.remove("status", ["status"]) == ["system.status"]
+
+    assert play(scene).gaps == []
+
+
+def test_companions_are_books_of_depth_1() -> None:
+    async def scene(feed: engine.Feed, market: Market, watch: Watch) -> None:
+        feed.subscribe("linear", ["SOLUSDT"], book=[200, "rpi"], companion=True)
+        feed.subscribe("option", ["BTC-25DEC26-90000-C"], book=25, companion=True)
+        assert [topic for topic in feed.topics["linear"] if "SOL" in topic] == [
+            "orderbook.200.SOLUSDT",
+            "orderbook.rpi.SOLUSDT",
+            "orderbook.1.SOLUSDT",
+        ]
+        assert list(feed.topics["option"]) == ["orderbook.25.BTC-25DEC26-90000-C"]
+
+    play(scene)
