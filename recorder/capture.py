@@ -130,10 +130,16 @@ class Capture:
                 refresh_s=config.refresh_s,
                 clock=self._clock,
                 random=random.random,
-                is_mine=lambda category, symbol: shard_of(symbol, config.shards) == self.shard,
+                is_mine=self._is_mine,
+                system_status=config.system_status,
             )
             await self._markets.begin(insists=insists)
             yield self._markets
+
+    def _is_mine(self, category: str, symbol: str) -> bool:
+        """Whether this shard records a symbol. Trades of options come by coin: a coin is not parted."""
+        key = symbol.partition("-")[0] if category == "option" else symbol
+        return shard_of(key, self.config.shards) == self.shard
 
     def _begin(self, stack: ExitStack, markets: Markets) -> Journal:
         """Return the journal to begin with: that of the spool, or one in memory where it takes over."""
@@ -163,6 +169,7 @@ class Capture:
             region=config.region,
             url=config.url,
             rest_url=config.rest_url,
+            second_url=config.second_url,
             journal=journal,
             clock=self._clock,
             **config.feed,  # type: ignore[arg-type]  # the model has checked names and values
