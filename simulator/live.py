@@ -10,7 +10,7 @@ from simulator.candles import INTERVALS, Candles
 from simulator.hub import Hub, Stream
 from simulator.market import Trade
 from simulator.switches import Switches
-from simulator.tape import Tape, Trades, Window
+from simulator.tape import SELDOM, Tape, Trades, Window
 from simulator.ticker import Ticker, changed_fields
 from simulator.topics import FULL, KLINE_CATEGORIES, RPI, Depth
 
@@ -49,7 +49,8 @@ class LiveMarket:
         self._tape = tape
         self._hub = hub
         self._switches = switches
-        self._books_watched = False
+        self._books_watched = self._seldom_watched = False
+        self._caught_up = 0
         self._position = 0
         self._seq_base = random.randrange(10**11, 9 * 10**11)
         self._seq = self._seq_base
@@ -84,6 +85,8 @@ class LiveMarket:
     def look_who_watches(self) -> bool:
         """Return whether anybody is subscribed to the symbol; call it when subscriptions changed."""
         others = (self._trades_stream, self._ticker_stream, self._liquidation_stream, self._limit_stream)
+        self._catch_up()
+        self._seldom_watched = any(lane.stream.subscribers for lane in self.lanes if lane.depth in SELDOM)
         self._books_watched = any(lane.stream.subscribers for lane in self.lanes)
         return self._books_watched or any(one.subscribers for one in (*others, *self._kline_streams.values()))
 
@@ -103,7 +106,7 @@ class LiveMarket:
             self._publish_trades(step.trades, ms)
         self._ticker.top = step.top
         count = 0
-        for number, template in step.books:
+        for number, template in step.books + step.seldom if self._seldom_watched else step.books:
             lane = self.lanes[number]
             stream = lane.stream
             stream.u += 1 + lane.published % lane.u_jump
@@ -125,8 +128,21 @@ class LiveMarket:
             self._next_lap()
         return count if self._books_watched else 1
 
+    def _catch_up(self) -> None:
+        """Count what the books that are seldom watched would have published meanwhile."""
+        if not self._seldom_watched:
+            for step in self._tape.steps[self._caught_up : self._position]:
+                for number, _ in step.seldom:
+                    lane = self.lanes[number]
+                    lane.stream.u += 1
+                    lane.published += 1
+                    lane.seq, lane.cts_ms = self._seq_base + step.seq, self._ms
+                    lane.ts_ms = lane.cts_ms + lane.lag_ms
+        self._caught_up = self._position
+
     def _next_lap(self) -> None:
-        self._position = 0
+        self._catch_up()
+        self._position = self._caught_up = 0
         self._seq_base += self._tape.seq_span
         for lane in self.lanes:
             lane.published = 0
@@ -205,6 +221,7 @@ class LiveMarket:
 
     def opening(self, topic: str, ms: int) -> list[bytes]:
         """Return the frames that a subscription to one of the topics begins with, at a market time."""
+        self._catch_up()
         stream = self._stream(topic)
         for lane in self.lanes:
             if lane.stream is stream:
@@ -224,6 +241,7 @@ class LiveMarket:
 
         A full book has none: its message is empty, and the client fetches the book.
         """
+        self._catch_up()
         for lane in self.lanes:
             is_full = lane.depth == FULL
             if is_full and first_u is None:
@@ -259,6 +277,7 @@ class LiveMarket:
 
     def book(self, depth: Depth) -> tuple[Window, dict[str, int]]:
         """Return the last published window of a depth, and its ts, u, seq, cts."""
+        self._catch_up()
         lane = self.lanes[self._tape.depths.index(depth)]
         numbers = {"ts": lane.ts_ms, "u": lane.stream.u, "seq": lane.seq, "cts": lane.cts_ms}
         return self._tape.window(depth, lane.published), numbers

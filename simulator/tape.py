@@ -27,17 +27,24 @@ LAP_STEPS_MAX = 2_046
 LAP_STEPS_MIN = 120
 
 Size = str | tuple[str, str]
+Messages = tuple[tuple[int, bytes], ...]
+SELDOM = (RPI, FULL)
 TopOfBook = tuple[int, int, int, int]
 """Bid price, bid size, ask price, ask size, in ticks and steps."""
 
 
 @dataclass(slots=True)
 class Step:
-    """What one step sends. `seq` counts within the lap; `books` holds (place among the depths, template)."""
+    """What one step sends; `seq` counts within the lap.
+
+    `books` and `seldom` hold (place among the depths, template). RPI and full books are in `seldom`, so that
+    they cost nothing while nobody watches them.
+    """
 
     seq: int
     top: TopOfBook
-    books: tuple[tuple[int, bytes], ...]
+    books: Messages
+    seldom: Messages
     trades: "Trades | None"
 
 
@@ -99,7 +106,7 @@ class Tape:
         taken: list[list[Trade]] = []
         for number, trades in enumerate(market.lap(steps_out), start=1):
             taken.append(trades)
-            self.steps.append(Step(market.seq, windows.top(), windows.publish(number), None))
+            self.steps.append(Step(market.seq, windows.top(), *windows.publish(number), None))
         self.seq_span = market.seq
         self.last_price = next(trades[-1].price for trades in reversed(taken) if trades)
         self._render_trades(taken)
@@ -130,7 +137,9 @@ class Tape:
         start = self._start[depth]
         window = Window(dict(start.bids), dict(start.asks))
         lane = self.depths.index(depth)
-        messages = (template for step in self.steps for one, template in step.books if one == lane)
+        messages = (
+            template for step in self.steps for one, template in (*step.books, *step.seldom) if one == lane
+        )
         for _, template in zip(range(published), messages, strict=False):
             data = orjson.loads(template % (0, 0, 0, 0))["data"]
             if depth == 1:
@@ -174,9 +183,10 @@ class _Windows:
         ((bid, bid_size),), ((ask, ask_size),) = bids.items(), asks.items()
         return bid, bid_size, ask, ask_size
 
-    def publish(self, number: int) -> tuple[tuple[int, bytes], ...]:
+    def publish(self, number: int) -> tuple[Messages, Messages]:
         """Return the messages of the depths whose turn it is at this step, and whose window changed."""
-        messages = []
+        books: list[tuple[int, bytes]] = []
+        seldom: list[tuple[int, bytes]] = []
         for lane, depth in enumerate(self._depths):
             if number % BEATS[depth]:
                 continue
@@ -191,8 +201,9 @@ class _Windows:
                 sides = [
                     self._rows(changes(last[side], now[side], sign, gone)) for side, sign in ((0, -1), (1, 1))
                 ]
+            messages = seldom if depth in SELDOM else books
             messages.append((lane, frames.book_template(self._instrument, depth, kind, *sides)))
-        return tuple(messages)
+        return tuple(books), tuple(seldom)
 
 
 assert all(BOOK_BEATS % beat == 0 for beat in BEATS.values())
