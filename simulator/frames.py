@@ -77,13 +77,19 @@ def _trade(instrument: Instrument, trade: Trade, direction: str) -> str:
     return f'{start},"BT":false,"RPI":{rpi},"seq":%d}}'
 
 
-def trade_numbers(category: str, ts_ms: int, ms: int, trades: list[tuple[int, int]]) -> tuple[int, ...]:
-    """Return what fills the holes of a trades template; `trades` are (id number, seq)."""
-    if category == "spot":
-        return (ts_ms, *(number for one, seq in trades for number in (one, ms, seq)))
-    if category == "option":
-        return (trades[0][0], ts_ms, ts_ms, *(number for one, _ in trades for number in (one, ms)))
-    return (ts_ms, *(number for one, seq in trades for number in (ms, one, seq)))
+def trade_numbers(
+    category: str, ts_ms: int, ms: int, first: int, seq_base: int, trades: list[Trade]
+) -> tuple[int, ...]:
+    """Return what fills the holes of a trades template; `first` is the id number of the first trade."""
+    numbers = [first, ts_ms, ts_ms] if category == "option" else [ts_ms]
+    for number, trade in enumerate(trades, start=first):
+        if category == "spot":
+            numbers += (number, ms, seq_base + trade.seq)
+        elif category == "option":
+            numbers += (number, ms)
+        else:
+            numbers += (ms, number, seq_base + trade.seq)
+    return tuple(numbers)
 
 
 def liquidation_template(instrument: Instrument, trade: Trade) -> bytes:

@@ -163,11 +163,10 @@ class LiveMarket:
         self._ticker.add(taken.sum, taken.direction)
         self._trades.append((taken.trades, ms, self._seq_base, self._trade_count))
         if self._trades_stream.subscribers:
-            trades = [
-                (number, self._seq_base + trade.seq)
-                for number, trade in enumerate(taken.trades, start=self._trade_count)
-            ]
-            numbers = frames.trade_numbers(self.instrument.category, ms + TRADE_LAG_MS, ms, trades)
+            sent_ms, category = ms + TRADE_LAG_MS, self.instrument.category
+            numbers = frames.trade_numbers(
+                category, sent_ms, ms, self._trade_count, self._seq_base, taken.trades
+            )
             self._hub.publish(self._trades_stream, taken.template % numbers)
         self._trade_count += len(taken.trades)
         if taken.liquidation and self._liquidation_stream.subscribers:
