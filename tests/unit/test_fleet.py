@@ -546,3 +546,25 @@ def test_companions_are_books_of_depth_1() -> None:
         assert list(feed.topics["option"]) == ["orderbook.25.BTC-25DEC26-90000-C"]
 
     play(scene)
+
+
+def test_a_ticker_is_rotated_with_its_own_snapshot() -> None:
+    topic = "tickers.BTCUSDT"
+
+    def ticker(kind: str, price: int) -> dict[str, Any]:
+        data = {"symbol": "BTCUSDT", "lastPrice": str(price)}
+        return {"topic": topic, "type": kind, "ts": 1790000000000, "cs": price, "data": data}
+
+    async def scene(feed: engine.Feed, market: Market, watch: Watch) -> None:
+        def answer(link: Asked, request: dict[str, Any]) -> None:
+            market.answer(link, request)
+            if request["op"] == "subscribe" and topic in request["args"]:
+                link.reply(ticker("snapshot", 1))
+
+        market.venue.answer = answer
+        feed.subscribe("linear", ["BTCUSDT"], book=None, ticker=True)
+        await until_in_step(feed, 1)
+        assert await feed.rotate() == 1
+        assert [row.leg for row in feed.subscriptions() if row.is_in_step] == [1, 1, 1]
+
+    assert play(scene).gaps == []
