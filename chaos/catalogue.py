@@ -21,14 +21,16 @@ class Case:
     """One fault of one kind of topic.
 
     ``values`` are added to the simulator's script entry. ``lasts_s``: for how long a fault that does not end
-    by itself goes on. ``starting``: it is there when the feed begins, else it comes while all is in step.
-    ``spare``: symbols that nobody follows at first; ``quiet_s``: for how long the markets are quiet before.
+    by itself goes on, or ``until_noticed``. ``starting``: it is there when the feed begins, else it comes
+    while all is in step.
+    ``spare``: symbols that nobody follows at first; ``quiet_s``: how long the markets are quiet first.
     """
 
     fault: str
     kind: str
     values: Mapping[str, Any] = field(default_factory=dict)
     lasts_s: float = 0.0
+    until_noticed: bool = False
     starting: bool = False
     categories: tuple[str, ...] = ("linear", "spot")
     spare: int = 0
@@ -163,6 +165,11 @@ def _cases() -> list[Case]:
                 "tick_change",
                 "lot_change",
             )
+        ),
+        # dead topics
+        *(
+            Case("topic_dies", kind, quiet_s=10.0, until_noticed=True)
+            for kind in ("level1", "book", "trades", "tickers", "klines")
         ),
         # ours
         *(Case(fault, "connection", spare=ours.SPARE.get(fault, 0)) for fault in ours.FAULTS),

@@ -25,6 +25,7 @@ STEADY_S: Final = 12.0
 TO_BOOK_S: Final = 2.0
 PER_FEED_MAX: Final = 400
 """Below what the venue allows in five minutes."""
+SAMPLES: Final = 20
 WARM_UP: Final = 0.3
 GROWTH_BYTES_MAX: Final = 4 << 20
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -93,7 +94,7 @@ async def _reconnect(count: int, seed: int) -> Outcome:
         while left:
             cuts = min(left, PER_FEED_MAX)
             left -= cuts
-            await _cut_feed(simulator, cuts, states)
+            await _cut_feed(simulator, cuts, states, max(1, count // SAMPLES))
     first, last = states[round(len(states) * WARM_UP)], states[-1]
     for name, limit in (("descriptors", 0), ("tasks", 0), ("memory_bytes", GROWTH_BYTES_MAX)):
         if last[name] - first[name] > limit:
@@ -102,14 +103,15 @@ async def _reconnect(count: int, seed: int) -> Outcome:
     return outcome
 
 
-async def _cut_feed(simulator: Simulator, cuts: int, states: list[dict[str, int]]) -> None:
+async def _cut_feed(simulator: Simulator, cuts: int, states: list[dict[str, int]], every: int) -> None:
     first_book = _FirstBook()
     feed = Feed(first_book, url=simulator.ws, reconnect_delay_s=0.001, reconnect_delay_max_s=0.001)
     feed.subscribe("linear", ["BTCUSDT"], book=(1, 50), trades=True, ticker=True)
     async with feed:
-        for _ in range(cuts):
+        for number in range(cuts):
             await first_book.came.wait()
-            states.append(_state())
+            if number % every == 0:
+                states.append(_state())
             for connection in list(simulator.door.connections):
                 connection.cut()
             await first_book.gone.wait()

@@ -124,6 +124,9 @@ class _Run:
         self._began_s = self._fired_s()[0]
         if case.lasts_s:
             await world.sleep(case.lasts_s)
+        elif case.until_noticed:
+            await world.until(self._is_noticed, self._promise.within_s + world.network_s())
+        if case.lasts_s or case.until_noticed:
             world.venue.plan.clear()
 
     def _is_over(self) -> bool:
@@ -157,6 +160,9 @@ class _Run:
         if not await world.until(world.is_in_step, limit_s):
             trial.fail(f"not in step {promise.back_s} s after the fault: {world.out_of_step()}")
         trial.back_s = world.log.now_s - self._ended_s
+
+    def _is_noticed(self) -> bool:
+        return all(self._came(*outcome) for outcome in self._promise.outcomes)
 
     def _came(self, what: str, names: tuple[str, ...]) -> bool:
         if what == "counted":

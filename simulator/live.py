@@ -8,7 +8,7 @@ from typing import Any
 from simulator import frames
 from simulator.candles import INTERVALS, Candles
 from simulator.hub import Hub, Stream
-from simulator.market import Trade
+from simulator.market import BOOK_BEATS, Trade
 from simulator.switches import Switches
 from simulator.tape import SELDOM, Tape, Trades, Window
 from simulator.ticker import Ticker, changed_fields
@@ -96,7 +96,8 @@ class LiveMarket:
         That is the book messages that had a subscriber, or one where nobody watches any book of the symbol.
         """
         self._ms = ms
-        if ms < self._quiet_until_ms:
+        # Quiet begins when every depth has published what there was.
+        if ms < self._quiet_until_ms and self._position % BOOK_BEATS == 0:
             self._repeat_level1(ms)
             return 1
         step = self._tape.steps[self._position]
