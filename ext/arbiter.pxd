@@ -49,6 +49,8 @@ cdef class BookCarrier(Carrier):
         int64_t held_seq
         list held                # [(frame, recv_ns), ...]
 
+    cdef bint is_next(self, BookChange change) noexcept
+
 
 cdef class Arbiter(Carriers):
     cdef:
@@ -73,7 +75,7 @@ cdef class Arbiter(Carriers):
     cdef bint _is_same_snapshot(self, BookChange change) except -1
     cdef Verdict _join(self, BookCarrier leg, BookChange change, int64_t recv_ns) except *
     cdef int _began_at(self, BookChange change) except -1
-    cdef Verdict _new_epoch(self, BookCarrier leg) except *
+    cdef Verdict _new_epoch(self, BookCarrier leg, BookChange change) except *
     cdef Verdict _old_epoch(self, BookCarrier leg, BookChange change) except *
     cdef Verdict _fault(self, BookCarrier leg) except *
     cdef Verdict _disagreement(self, BookCarrier leg, BookChange change, const Applied* known) except *

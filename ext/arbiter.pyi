@@ -1,5 +1,6 @@
 from enum import IntEnum
 
+from ext.book import OrderBook
 from ext.carriers import Carrier, Carriers
 
 class ArbiterLimit(IntEnum):
@@ -22,5 +23,6 @@ class Verdict(IntEnum):
 class BookCarrier(Carrier): ...
 
 class Arbiter(Carriers):
+    def __init__(self, book: OrderBook) -> None: ...
     @property
     def followed(self) -> int: ...

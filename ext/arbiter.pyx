@@ -1,7 +1,8 @@
 """Arbiter: one book by several legs. Says what a message of one leg means to the book that all of them carry.
 
 It reads the book, remembers the digests of what was applied, and changes nothing but itself; what a verdict leads to is
-``ext.legs``'s. While the book is LIVE at least one leg is in step, and none that is in step is ahead of the book. docs/feed.md has the rules.
+``ext.legs``'s. While the book is LIVE at least one leg is in step, and none that is in step is ahead of the book.
+docs/feed.md has the rules.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -27,6 +28,9 @@ cdef class BookCarrier(Carrier):
 
     def __cinit__(self):
         self.held = []
+
+    cdef bint is_next(self, BookChange change) noexcept:
+        return change.update_id == self.update_id + 1 and not _falls(change.seq, self.seq)
 
 
 cdef class Arbiter(Carriers):
@@ -124,7 +128,7 @@ cdef class Arbiter(Carriers):
         cdef:
             OrderBook book = self._book
             int64_t update_id = change.update_id
-            bint is_next = update_id == leg.update_id + 1 and not _falls(change.seq, leg.seq)
+            bint is_next = leg.is_next(change)
             Applied* known
 
         if leg.state == OUT:
@@ -176,12 +180,12 @@ cdef class Arbiter(Carriers):
             bint continues_itself = leg.state == IN_STEP and update_id > leg.update_id
 
         if leg.state == WAITING:
-            if update_id == leg.update_id + 1 and not _falls(change.seq, leg.seq) and len(leg.held) < <Py_ssize_t>HELD_MAX:
+            if leg.is_next(change) and len(leg.held) < <Py_ssize_t>HELD_MAX:
                 return HELD
             self._set(leg, OUT, 0, 0)
         if update_id == 1 and (self._first_update_id != 1 or self._first_digest != self._digest):
             if not is_older:
-                return self._new_epoch(leg)
+                return self._new_epoch(leg, change)
             if self._first_update_id == 1 and change.seq < self._first_seq:
                 return self._old_epoch(leg, change)
             self._began_at(change)
@@ -189,7 +193,7 @@ cdef class Arbiter(Carriers):
             if self._is_same_snapshot(change):
                 return self._join(leg, change, recv_ns)
             if change.seq > book.seq and not continues_itself:
-                return self._new_epoch(leg)
+                return self._new_epoch(leg, change)
             return self._disagreement(leg, change, self._find(update_id))
         if is_older:
             return self._disagreement(leg, change, NULL)
@@ -232,11 +236,13 @@ cdef class Arbiter(Carriers):
         self._first_digest = self._digest
         return 0
 
-    cdef Verdict _new_epoch(self, BookCarrier leg) except *:
-        """What the other legs count on is over; each needs its own snapshot."""
+    cdef Verdict _new_epoch(self, BookCarrier leg, BookChange change) except *:
+        """What the other legs count on is over; each needs its own snapshot, if it does not wait with that already."""
         cdef BookCarrier other
         for other in self.carriers:
-            if other is not leg and other.state != OUT:
+            if other is leg or other.state == OUT:
+                continue
+            if other.state != WAITING or other.held_seq <= change.seq or other.held_update_id <= change.update_id:
                 self._set(other, PAST, other.update_id, other.seq)
         return ALONE
 
@@ -329,7 +335,7 @@ cdef class Arbiter(Carriers):
         """A waiting leg that counts otherwise than the book: its `seq` is passed and its `u` is not; or None."""
         cdef BookCarrier leg
         for leg in self.carriers:
-            if leg.state == WAITING and _falls(leg.held_seq, self._book.seq) and self._book.update_id < leg.held_update_id:
+            if leg.state == WAITING and self._book.update_id < leg.held_update_id and _falls(leg.held_seq, self._book.seq):
                 return leg
         return None
 

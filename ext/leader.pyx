@@ -1,4 +1,4 @@
-"""Topics of several legs that are no books: one leg leads, or, where messages have an identity, the first arrival wins."""
+"""Topics of several legs that are no books: one leg leads, or, where messages have an identity, the first wins."""
 
 from collections import deque
 
@@ -40,8 +40,9 @@ cdef class Leader(Carriers):
         cdef Carrier other
         self.elect(carrier)
         if carrier is not self.leader:
-            if content is not None and content not in self._told and len(carrier.undelivered) < <Py_ssize_t>UNDELIVERED_MAX:
+            if content is not None and content not in self._told:
                 carrier.undelivered.append(content)
+                del carrier.undelivered[:-<Py_ssize_t>UNDELIVERED_MAX]
             return False
         if content is not None:
             self._told.append(content)

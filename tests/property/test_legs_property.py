@@ -120,7 +120,7 @@ class Lines(Control):
 
     @property
     def is_through_restart(self) -> bool:
-        """Whether no leg is still to bring what was before the last restart: the venue does not do two within seconds."""
+        """Whether every leg has brought the last restart: the venue does not do two within seconds."""
         return all(sent.epoch == self.venue.epoch for line in self.lines for sent in line.queue)
 
     def settle(self) -> None:

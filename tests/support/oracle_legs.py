@@ -1,7 +1,7 @@
 """What several legs of one book may and may not lead to, told from the venue's side.
 
-The venue's messages are known here, and what became of each on each leg. From that alone follows which leg has the book
-in step, so that a gap without need, a hole without a gap, a message told twice and a wrong book all show.
+The venue's messages are known here, and what became of each on each leg. From that alone follows which leg is
+in step, so that a gap without need, a hole without a gap, a message told twice and a wrong book show.
 """
 
 from dataclasses import dataclass, replace
@@ -163,7 +163,7 @@ class SlowLegs:
         # Level 1 is told whole each time: what is left out is not lost.
         if self.venue.depth == 1:
             return sent.number > self.last.number
-        # A restart of which the first message was lost can stand at the very `u` that comes next: nothing tells it.
+        # A restart whose first message was lost can stand at the very `u` that comes next: nothing tells it.
         return sent.number > self.last.number and sent.update_id == self.last.update_id + 1
 
     def check(self, book: OrderBook, told: Told) -> None:
