@@ -1,6 +1,7 @@
 """The control socket of a recording: one JSON line asks, one answers. docs/feed.md has the asks."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -146,7 +147,8 @@ def _exchange(folder: DataFolder, line: bytes, timeout_s: float) -> bytes:
         with socket.socket(socket.AF_UNIX) as connection, _address(folder.control) as address:
             connection.settimeout(timeout_s)
             connection.connect(address)
-            connection.sendall(line)
+            with contextlib.suppress(BrokenPipeError):  # it was answered, and closed, before it was asked
+                connection.sendall(line)
             return connection.makefile("rb").readline(ANSWER_BYTES_MAX)
     except (FileNotFoundError, ConnectionRefusedError):
         problem = f"nothing records into {folder.path}"
