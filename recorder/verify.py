@@ -88,7 +88,8 @@ class VerifyReport:
             if not check.is_right
         ]
         books = [
-            f"book {check.category} {check.symbol} {_detail(check.kind, check.depth)}: rebuilt from the table it is another one"
+            f"book {check.category} {check.symbol} {_detail(check.kind, check.depth)}: rebuilt from the table it"
+            " is another one"
             for check in self.books
             if not check.is_right
         ]
@@ -361,8 +362,9 @@ def book_at(
     if depth == 1:
         return _best_at(database, recorder, category, symbol, position)
     rows = database.query(
-        "SELECT side, price, size FROM book_at(recorder = {recorder:String}, category = {category:String},"
-        " symbol = {symbol:String}, kind = {kind:String}, depth = {depth:UInt16}, position = {position:UInt64})"
+        "SELECT side, price, size FROM book_at(recorder = {recorder:String},"
+        " category = {category:String}, symbol = {symbol:String}, kind = {kind:String},"
+        " depth = {depth:UInt16}, position = {position:UInt64})"
         " ORDER BY side, if(side = 'bid', -price, price)",
         {
             "recorder": recorder,
