@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from chaos import ours
 from chaos.guarantees import KINDS
+from chaos.network import GATEWAY
 from simulator.faults import KINDS as SIMULATED
 
 __all__ = ["CATALOGUE", "Case", "topics_of_kind"]
@@ -44,7 +45,7 @@ class Case:
     @property
     def is_ours(self) -> bool:
         """Whether the fault is of this side of the wire."""
-        return self.fault in ours.FAULTS
+        return self.fault in ours.FAULTS or self.fault in ours.LEG_FAULTS
 
 
 def topics_of_kind(kind: str, topics: list[str], deep: Mapping[str, int]) -> list[str]:
@@ -171,8 +172,26 @@ def _cases() -> list[Case]:
             Case("topic_dies", kind, quiet_s=10.0, until_noticed=True)
             for kind in ("level1", "book", "trades", "tickers", "klines")
         ),
+        # two legs, one of them at fault
+        *(
+            Case(fault, "legs", {"gateway": GATEWAY, **values}, lasts_s=lasts_s)
+            for fault, values, lasts_s in (
+                ("drop", {"topic": "orderbook.*"}, 0),
+                ("duplicate", {"topic": "orderbook.*"}, 0),
+                ("reorder", {"topic": "orderbook.*"}, 0),
+                ("truncated", {"topic": "orderbook.*"}, 0),
+                ("heaped", {"topic": "orderbook.*"}, 0),
+                ("close_1006", {}, 0),
+                ("reset", {}, 0),
+                ("half_open", {}, 0),
+                ("frozen", {}, 0),
+                ("latency", {}, 5),
+                ("all_topics_die", {}, 20),
+            )
+        ),
         # ours
         *(Case(fault, "connection", spare=ours.SPARE.get(fault, 0)) for fault in ours.FAULTS),
+        *(Case(fault, "legs") for fault in ours.LEG_FAULTS),
     ]
     return [case for case in cases if case.fault in SIMULATED or case.is_ours]
 

@@ -8,10 +8,11 @@ from typing import Final
 
 from chaos.world import World
 
-__all__ = ["FAULTS", "SPARE"]
+__all__ = ["FAULTS", "LEG_FAULTS", "SPARE"]
 
 HOUR_S: Final = 3600.0
 CUTS: Final = 10
+LEGS: Final = 2
 
 
 async def _cut_while(world: World, seconds: float, failure: Callable[[], Exception] | None) -> None:
@@ -103,6 +104,11 @@ async def callback_raises(world: World) -> None:
     world.witness.raises = False
 
 
+async def rotation(world: World) -> None:
+    """Each connection is exchanged for a new one."""
+    await world.feed.rotate()
+
+
 async def symbols_come_and_go(world: World) -> None:
     """Ten symbols are added to the running feed, one by one, and removed again."""
     for symbol in world.spare:
@@ -114,6 +120,39 @@ async def symbols_come_and_go(world: World) -> None:
         world.feed.remove(world.category, [symbol])
         await world.sleep(world.random.uniform(0, 0.5))
 
+
+async def one_leg_cut(world: World) -> None:
+    """One of two connections is cut, now this and now that, each time when both are there again."""
+    for _ in range(CUTS):
+        world.random.choice(world.links()).cut()
+        await world.until(lambda: len(world.links()) == LEGS and world.is_in_step(), 30)
+        await world.sleep(world.random.uniform(1, 3))
+
+
+async def both_legs_cut(world: World) -> None:
+    """Both connections are cut at once."""
+    for link in world.links():
+        link.cut()
+
+
+async def legs_swap(world: World) -> None:
+    """One connection is cut, and the other as soon as the first is back."""
+    first, second = world.links()
+    first.cut()
+    await world.until(lambda: len(world.links()) == LEGS and world.is_in_step(), 30)
+    await world.sleep(5)
+    second.cut()
+
+
+async def rotation_of_legs(world: World) -> None:
+    """Each of two connections is exchanged for a new one."""
+    await world.feed.rotate()
+
+
+LEG_FAULTS: Final[Mapping[str, Callable[[World], Awaitable[None]]]] = MappingProxyType(
+    {fault.__name__: fault for fault in (one_leg_cut, both_legs_cut, legs_swap, rotation_of_legs)}
+)
+"""What happens to two connections that carry the same."""
 
 FAULTS: Final[Mapping[str, Callable[[World], Awaitable[None]]]] = MappingProxyType(
     {
@@ -132,6 +171,7 @@ FAULTS: Final[Mapping[str, Callable[[World], Awaitable[None]]]] = MappingProxyTy
             loop_blocked,
             process_stopped,
             callback_raises,
+            rotation,
             symbols_come_and_go,
         )
     }

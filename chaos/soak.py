@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from chaos.changes import symbols_come_and_go
+from chaos.changes import legs_cut, symbols_come_and_go
 from chaos.frames import clean_frames, detectable_faults
 from chaos.outcome import Outcome
 from chaos.reconnects import reconnects, times_to_book
@@ -20,6 +20,7 @@ FULL: Final[tuple[Run, ...]] = (
     lambda seed: times_to_book(500, seed),
     lambda seed: reconnects(1_000, seed),
     lambda seed: symbols_come_and_go(100, seed),
+    lambda seed: legs_cut(100, seed),
 )
 SHORT: Final[tuple[Run, ...]] = (
     lambda seed: detectable_faults(2_000, seed),
@@ -27,6 +28,7 @@ SHORT: Final[tuple[Run, ...]] = (
     lambda seed: times_to_book(20, seed),
     lambda seed: reconnects(20, seed),
     lambda seed: symbols_come_and_go(5, seed),
+    lambda seed: legs_cut(5, seed),
 )
 
 

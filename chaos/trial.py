@@ -99,7 +99,7 @@ class _Run:
         self._began_s = world.log.now_s
         if case.is_ours:
             world.log.add("fault", case.name)
-            await ours.FAULTS[case.fault](world)
+            await {**ours.FAULTS, **ours.LEG_FAULTS}[case.fault](world)
         else:
             await self._arm()
         self._ended_s = world.log.now_s
