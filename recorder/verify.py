@@ -88,8 +88,8 @@ class VerifyReport:
             if not check.is_right
         ]
         books = [
-            f"book {check.category} {check.symbol} {_detail(check.kind, check.depth)}: rebuilt from the table it"
-            " is another one"
+            f"book {check.category} {check.symbol} {_detail(check.kind, check.depth)}: rebuilt from the table"
+            " it is another one"
             for check in self.books
             if not check.is_right
         ]
