@@ -8,6 +8,7 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.feed import Feed
+from engine.subscriptions import TopicState
 from ext.journal import Record, RecordKind
 from ext.listener import Event, Gap, Listener
 from recorder.capture import Capture
@@ -31,9 +32,13 @@ class Heard(Listener):
 
 
 class Resynced(Feed):
-    """A feed that does not run, and counts how often it is to begin anew."""
+    """A feed of one topic that does not run, and counts how often it is to begin anew."""
 
     resyncs = 0
+
+    @property
+    def topics(self) -> dict[str, dict[str, TopicState]]:
+        return {"linear": {TOPIC: TopicState.CONFIRMED}}
 
     def resync(self) -> None:
         self.resyncs += 1
