@@ -27,7 +27,7 @@ from recorder.markets import Markets
 from recorder.processes import Tell, answer_asks
 from recorder.shards import process_name, recorder_name, shard_of
 from recorder.spool import Spool
-from recorder.takeover import Former, Standby
+from recorder.takeover import SUCCESSOR_LEG, Former, Standby
 
 __all__ = ["Capture", "run"]
 
@@ -193,8 +193,12 @@ class Capture:
             return {"topics": markets.remove(asked["category"], asked["symbols"])}
         if do == "rotate":
             return self._rotate(feed)
-        if do == "describe":
+        if do == "takeover":
+            self._announce(feed, "desire")
             return self._describe(feed)
+        if do == "takeover_is_off":
+            self._announce(feed, "remove")
+            return {}
         if do == "yield":
             return self._yield(feed)
         if do == "take":
@@ -217,6 +221,12 @@ class Capture:
             if status.is_in_step:
                 in_step.setdefault(status.category, []).append(status.topic)
         return {"connections": [*said["connections"], *said["waiting"]], "in_step": in_step}
+
+    def _announce(self, feed: Feed, op: str) -> None:
+        """Say that other legs are to carry everything too: from then on ids of trades are remembered."""
+        for category, topics in feed.topics.items():
+            said = {"connection": 0, "leg": SUCCESSOR_LEG, "op": op, "topics": list(topics)}
+            feed.decide(category, RecordKind.REQUESTED, said)
 
     def _yield(self, feed: Feed) -> dict[str, Any]:
         """End the spool for another recording; what comes after its last record is not this one's."""

@@ -78,6 +78,7 @@ class Supervisor:
         self._takes_over = takes_over
         self._formers: list[dict[str, Any]] | None = None  # until their spools are ours
         self._frozen_until_ns = 0
+        self._thawing: asyncio.Task[None] | None = None
         self._started_ns = 0
 
     @property
@@ -111,6 +112,8 @@ class Supervisor:
                 await self._until(stop, work)
             return await self._stop(hurry or asyncio.Event(), [loading])
         finally:
+            if self._thawing is not None:
+                self._thawing.cancel()
             for child in children:
                 child.kill()
             for task in work:
@@ -212,8 +215,11 @@ class Supervisor:
             if given[name] != ours:
                 problem = f"{name} was {given[name]!r}, the recording that runs has {ours!r}"
                 raise UsageError(problem, "take over with the same, or end that recording first")
-        captures = await asyncio.gather(*(child.ask({"do": "describe"}) for child in self.captures))
         self._frozen_until_ns = mono_ns() + round(TAKEOVER_TIMEOUT_S * NS_PER_S)
+        captures = await asyncio.gather(*(child.ask({"do": "takeover"}) for child in self.captures))
+        if self._thawing is not None:
+            self._thawing.cancel()
+        self._thawing = asyncio.create_task(self._thaw())
         return {"pid": os.getpid(), "config": self.config.model_dump(mode="json"), "captures": captures}
 
     async def _yield(self, asked: dict[str, Any]) -> Answer:
@@ -232,6 +238,14 @@ class Supervisor:
                 logger.warning("%s handed nothing over, its spool is as it left it: %s", child.name, end)
                 child.kill()
         return {"connections": [end["connections"] if isinstance(end, dict) else [] for end in ends]}
+
+    async def _thaw(self) -> None:
+        """Go on alone where the other recording did not come back in time."""
+        await asyncio.sleep(TAKEOVER_TIMEOUT_S)
+        ends = await asyncio.gather(
+            *(child.ask({"do": "takeover_is_off"}) for child in self.captures), return_exceptions=True
+        )
+        logger.warning("another recording began to take over and did not: %s", [str(end) for end in ends])
 
     def _check_free(self) -> None:
         if mono_ns() < self._frozen_until_ns:

@@ -14,10 +14,11 @@ import orjson
 from ext.journal import Journal, Record, RecordKind
 from ext.segment import SegmentReader
 
-__all__ = ["STANDBY_BYTES_MAX", "Former", "Standby"]
+__all__ = ["STANDBY_BYTES_MAX", "SUCCESSOR_LEG", "Former", "Standby"]
 
 STANDBY_BYTES_MAX: Final = 256 << 20
 STANDBY_SEGMENT: Final = 0xFFFFFFFF  # its number, which no file has
+SUCCESSOR_LEG: Final = 1023  # stands for the legs to come: the old recording's topics are wanted there too
 LEGS_APART: Final = 64  # so many more connections the old recording may open meanwhile
 CONNECTIONS_APART: Final = 1024
 CONNECTION_MAX: Final = 0xFFFF
@@ -136,12 +137,18 @@ class Standby:
             reader.close()
 
     def _tell_gone(self, former: Connections, recv_ns: int, mono_ns: int) -> None:
+        wanted: dict[str, list[str]] = {}
         for one in former:
+            wanted.setdefault(one["category"], []).extend(one["topics"])
             common = {"connection": one["connection"], "category": one["category"], "leg": one["leg"]}
             gone = {**common, "cause": "takeover", "detail": "another recording goes on"}
             left = {**common, "op": "remove", "topics": one["topics"]}
             self._append(RecordKind.DISCONNECTED, orjson.dumps(gone), one["connection"], recv_ns, mono_ns)
             self._append(RecordKind.REQUESTED, orjson.dumps(left), one["connection"], recv_ns, mono_ns)
+        for category, topics in wanted.items():
+            left = {"connection": 0, "category": category, "leg": SUCCESSOR_LEG, "op": "remove"}
+            said = orjson.dumps({**left, "topics": list(dict.fromkeys(topics))})
+            self._append(RecordKind.REQUESTED, said, 0, recv_ns, mono_ns)
 
     def _append(self, kind: int, payload: bytes, connection: int, recv_ns: int, mono_ns: int) -> None:
         self.journal.append_record(kind, payload, connection, recv_ns, mono_ns)

@@ -21,6 +21,10 @@ class Wanted:
         known = self._legs.get(category, {})
         return [topic for topic in dict.fromkeys(topics) if topic not in known]
 
+    def on(self, category: str, leg: int) -> list[str]:
+        """Return the topics that are wanted on a leg."""
+        return sorted(topic for topic, legs in self._legs.get(category, {}).items() if leg in legs)
+
     def join(self, category: str, topics: Iterable[str], leg: int) -> None:
         """Want topics on a leg."""
         known = self._legs.setdefault(category, {})

@@ -9,7 +9,7 @@ import pytest
 from ext.journal import JournalError, Record, RecordKind
 from recorder.spool import Spool
 from recorder.spool_reader import SpoolReader
-from recorder.takeover import LEGS_APART, STANDBY_SEGMENT, Former, Standby
+from recorder.takeover import LEGS_APART, STANDBY_SEGMENT, SUCCESSOR_LEG, Former, Standby
 from tests.support.spools import append_frame, take_pending
 
 OLD: dict[str, Any] = {"connection": 1, "category": "linear", "leg": 0, "topics": ["publicTrade.AAAUSDT"]}
@@ -67,6 +67,7 @@ def test_what_is_in_memory_comes_after_the_old_record_with_its_stamps(old: Path,
         ("FRAME", 1_450),
         ("DISCONNECTED", 1_500),
         ("REQUESTED", 1_500),
+        ("REQUESTED", 1_500),
         ("FRAME", 1_501),
         ("FRAME", 1_600),
         ("FRAME", 1_800),
@@ -77,6 +78,12 @@ def test_what_is_in_memory_comes_after_the_old_record_with_its_stamps(old: Path,
     gone, left = (orjson.loads(record.payload) for record in records[6:8])
     assert (gone["connection"], gone["leg"], gone["cause"]) == (1, 0, "takeover")
     assert (left["op"], left["topics"]) == ("remove", OLD["topics"])
+    announced = orjson.loads(records[8].payload)
+    assert (announced["leg"], announced["op"], announced["topics"]) == (
+        SUCCESSOR_LEG,
+        "remove",
+        OLD["topics"],
+    )
 
 
 def test_the_memory_is_bounded_and_says_when_it_is_full(clock: Clock) -> None:
