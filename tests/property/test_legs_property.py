@@ -86,8 +86,9 @@ class Lines(Control):
         self._do("feed", leg, sent.frame)
 
     def drop(self, leg: int) -> None:
-        queue = self.lines[leg].queue
-        queue.pop(self.random.randrange(len(queue)))
+        line = self.lines[leg]
+        if line.queue.pop(self.random.randrange(len(line.queue))).is_snapshot:
+            line.needs_snapshot = True  # who waits for one asks again, after a while
 
     def _do(self, name: str, leg: int, frame: bytes = b"") -> None:
         self.script.append((name, leg, frame))
