@@ -177,20 +177,22 @@ cdef class Arbiter(Carriers):
             OrderBook book = self._book
             int64_t update_id = change.update_id
             bint is_older = _falls(change.seq, book.seq)
+            # What is later than the book and counted lower is of another counting, whatever it says.
+            bint is_restarted = change.seq > book.seq and update_id < book.update_id
             bint continues_itself = leg.state == IN_STEP and update_id > leg.update_id
 
         if leg.state == WAITING:
             if leg.is_next(change) and len(leg.held) < <Py_ssize_t>HELD_MAX:
                 return HELD
             self._set(leg, OUT, 0, 0)
-        if update_id == 1 and (self._first_update_id != 1 or self._first_digest != self._digest):
+        if update_id == 1 and (is_restarted or self._first_update_id != 1 or self._first_digest != self._digest):
             if not is_older:
                 return self._new_epoch(leg, change)
             if self._first_update_id == 1 and change.seq < self._first_seq:
                 return self._old_epoch(leg, change)
             self._began_at(change)
         if update_id <= book.update_id:
-            if self._is_same_snapshot(change):
+            if not is_restarted and self._is_same_snapshot(change):
                 return self._join(leg, change, recv_ns)
             if change.seq > book.seq and not continues_itself:
                 return self._new_epoch(leg, change)

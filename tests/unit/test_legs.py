@@ -266,6 +266,18 @@ def test_a_restart_is_one_gap_row_however_many_legs_bring_it(pair: Pair) -> None
     assert [(gap.cause, gap.is_closed) for gap in pair.notes.gaps] == [("restart", False), ("restart", True)]
 
 
+def test_a_restart_of_level_1_that_says_what_the_one_before_said_is_a_restart() -> None:
+    def top(update_id: int, seq: int, size: str = "1") -> bytes:
+        return book_frame("snapshot", update_id, [("100", size)], [("101", "1")], seq=seq, depth=1)
+
+    pair = Pair("orderbook.1.BTCUSDT")
+    pair.both(top(1, 500), top(2, 501, "2"), top(3, 502, "3"))
+    pair.both(top(1, 600), top(2, 601, "2"), top(1, 603))
+    assert pair.update_ids() == [1, 2, 3, 1, 2, 1]
+    assert [gap.cause for gap in pair.notes.gaps if not gap.is_closed] == ["restart", "restart"]
+    assert pair.counted("arbitrations_ended", "repeats") == [0, 0]
+
+
 def test_two_gateways_that_count_differently_end_arbitration(pair: Pair) -> None:
     pair.cut(1)
     pair.feed(1, book_frame("snapshot", 900, *BASE, seq=50_012))
