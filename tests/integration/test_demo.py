@@ -47,7 +47,7 @@ def test_every_frame_is_captured_and_loaded_and_every_book_equal(demonstration: 
     assert report["frames_sent"] == report["frames_captured"] == report["frames_loaded"]
     assert report["data_frames"] >= SECONDS * RATE
     assert report["gaps"] == report["rows"]["gap"] == 0
-    assert (report["books"], report["different_books"]) == (12, [])
+    assert (report["books"], report["different_books"]) == (14, [])
     for table in (
         "book_delta",
         "book_snapshot",

@@ -50,7 +50,7 @@ def messages_of(path: Path) -> Messages:
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     path = capture(LOG)
     data = tmp_path_factory.mktemp(f"capture-{request.param}")
-    options = ("--book", "200", "--tickers", "--kline", "1")
+    options = ("--book", "200", "--no-companion", "--tickers", "--kline", "1")
     with (
         simulation("--playback", str(path), "--category", "linear", "--speed", request.param) as venue,
         recording(venue, data, *SYMBOLS, *options) as running,
