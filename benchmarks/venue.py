@@ -18,8 +18,8 @@ from benchmarks import stream, venue_server
 from benchmarks.harness import ROOT, Facts, Options, Spread, cores, goal, machine, pin, spawn, versions
 from benchmarks.report import Table, number, spread_text
 from engine import BookState, Feed, Listener
-from engine.clock import SystemClock
-from recorder.spool import Spool
+from recorder.capture import Capture
+from recorder.config import checked
 
 ROUNDS: Final = 3
 SYMBOLS: Final = 600
@@ -28,6 +28,7 @@ SECONDS: Final = 20
 # How many of a hundred messages: the level-1 stream of a live book is nearly as busy as its depth 50.
 SHARES: Final = {"orderbook.50": 45, "orderbook.1": 40, "publicTrade": 15}
 LIBRARIES: Final = ("picows", "uvloop", "orjson")
+NO_REST: Final = "http://127.0.0.1:1"  # nothing answers there: capture goes on without
 POLL_S: Final = 0.02
 POLLS_MAX: Final = 3_000
 CORE_SHARE_MAX: Final = 0.25
@@ -152,33 +153,41 @@ class Gaps(Listener):
 
 
 async def measure(spec: dict[str, Any], server: "subprocess.Popen[str]", folder: Path) -> Facts:
+    """Record what the server sends, as the capture process of `tapehead record` does."""
     assert server.stdin is not None
     assert server.stdout is not None
     listener = Gaps()
     names = symbol_names(spec["symbols"])
-    port = server.stdout.readline().strip()
-    with Spool(folder / "spool", "benchmark", now=SystemClock().now) as spool:
-        feed = Feed(listener, url=f"ws://127.0.0.1:{port}", journal=spool.journal)
-        feed.subscribe("linear", names, book=(1, 50) if spec["companion"] else 50, trades=True)
-        spool.describe = feed.restate
-        async with feed:
-            await until(lambda: live(feed, names))
-            frames_before = feed.counters["frames_received"]
-            cpu_ns, wall_ns = time.process_time_ns(), time.perf_counter_ns()
-            server.stdin.write("go\n")
-            server.stdin.flush()
-            told = json.loads(await asyncio.to_thread(server.stdout.readline))
-            cpu_s = (time.process_time_ns() - cpu_ns) / 1e9
-            wall_s = (time.perf_counter_ns() - wall_ns) / 1e9
-            await until(lambda: feed.counters["frames_received"] - frames_before >= told["sent"])
-            counters = feed.counters
-            return {
-                "right": not listener.count and counters["callback_failures"] == 0 and live(feed, names),
-                "core_share": cpu_s / wall_s,
-                "messages_per_s": told["sent"] / told["seconds"],
-                "us_a_message": cpu_s / told["sent"] * 1e6,
-                "connections": len(feed.restate()["connections"]),
-            }
+    config = checked(
+        data=folder,
+        url=f"ws://127.0.0.1:{server.stdout.readline().strip()}",
+        rest_url=NO_REST,
+        market=[{"category": "linear", "symbols": names, "book": [50], "companion": spec["companion"]}],
+    )
+    capture = Capture(config, listener)
+    stop = asyncio.Event()
+    recording = asyncio.create_task(capture.run(stop, lambda: None, needs_network=False))
+    await until(lambda: capture.feed is not None and live(capture.feed, names))
+    assert capture.feed is not None
+    frames_before = capture.feed.counters["frames_received"]
+    cpu_ns, wall_ns = time.process_time_ns(), time.perf_counter_ns()
+    server.stdin.write("go\n")
+    server.stdin.flush()
+    told = json.loads(await asyncio.to_thread(server.stdout.readline))
+    cpu_s = (time.process_time_ns() - cpu_ns) / 1e9
+    wall_s = (time.perf_counter_ns() - wall_ns) / 1e9
+    feed = capture.feed
+    await until(lambda: feed.counters["frames_received"] - frames_before >= told["sent"])
+    facts = {
+        "right": not listener.count and feed.counters["callback_failures"] == 0 and live(feed, names),
+        "core_share": cpu_s / wall_s,
+        "messages_per_s": told["sent"] / told["seconds"],
+        "us_a_message": cpu_s / told["sent"] * 1e6,
+        "connections": len(feed.connections),
+    }
+    stop.set()
+    await recording
+    return facts
 
 
 def live(feed: Feed, names: list[str]) -> bool:
