@@ -1,10 +1,11 @@
 # Each target makes .venv and builds the compiled core first, as far as they are not there yet.
 PYTHON ?= python3
 VENV := .venv
+SAN_TESTS := $(addprefix tests/unit/,test_dispatch* test_book.py test_legs.py test_journal.py test_columns.py test_fixed.py)
 BIN := $(VENV)/bin
 CORE := $(wildcard ext/*.pyx ext/*.pxd ext/*.h) setup.py pyproject.toml
 
-.PHONY: help build test check format demo record bench chaos soak fuzz clean lock
+.PHONY: help build test check format demo record bench chaos soak fuzz san clean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +55,12 @@ fuzz: build  ## mutated frames, answers and spools for SECONDS (120)
 
 record: build  ## record BTCUSDT (linear) from mainnet into ./data until Ctrl-C
 	$(BIN)/tapehead record --category linear BTCUSDT --data data
+
+san: build  ## property and core tests on a core built with address and undefined-behaviour sanitizers
+	rm -rf build/san && mkdir -p build/san && git ls-files -z | xargs -0 cp --parents --no-dereference -t build/san
+	cd build/san && TAPEHEAD_SANITIZE=1 ../../$(BIN)/python setup.py --quiet build_ext --inplace
+	cd build/san && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" \
+		../../$(BIN)/python -m pytest tests/property $(SAN_TESTS)
 
 lock:  ## compute requirements.txt anew from pyproject.toml
 	$(PYTHON) -m pip install --quiet uv
