@@ -82,6 +82,13 @@ cdef class Arbiter(Carriers):
             self._set(carrier, OUT, 0, 0)
         return 0
 
+    cdef bint has_another(self, int leg) except -1:
+        cdef BookCarrier other
+        for other in self.carriers:
+            if other.leg != leg and other.state != OUT:
+                return True
+        return False
+
     cdef bint is_settled(self) except -1:
         cdef BookCarrier leg
         for leg in self.carriers:

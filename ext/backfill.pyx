@@ -100,8 +100,8 @@ cdef class TradeMemory(Hole):
                 taken.add(digest)
                 _move(trades, symbols, index, kept)
                 kept += 1
-        if is_open and kept:
-            # The answer may be ahead of the stream.
+        if kept:
+            # The answer may be ahead of the stream, be it within one millisecond.
             self.ahead = taken
             self._ahead_until_ms = trades[kept - 1].time_ms
         for index in range(kept):

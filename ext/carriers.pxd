@@ -21,6 +21,7 @@ cdef class Carriers:
     cdef int elect(self, Carrier carrier) except -1
     cdef bint is_in_step(self) except -1
     cdef bint is_in_step_without(self, int leg) except -1
+    cdef bint has_another(self, int leg) except -1
     cdef int put_out(self, int leg) except -1
     cdef int put_all_out(self) except -1
     cdef bint is_settled(self) except -1

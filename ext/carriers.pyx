@@ -58,6 +58,10 @@ cdef class Carriers:
                 return True
         return False
 
+    cdef bint has_another(self, int leg) except -1:
+        """Whether a leg besides this one has told anything by which the topic could go on."""
+        return self.is_in_step_without(leg)
+
     cdef int put_out(self, int leg) except -1:
         """This leg does not have the topic in step any more."""
         cdef Carrier carrier = self.of(leg)

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from ext.audit cimport Audit
+from ext.backfill cimport KlineMemory, TradeMemory
 from ext.book cimport BookState
 from ext.ledger cimport Ledger
 from ext.topics cimport TOPIC_BOOK, TOPIC_STREAM, Topic
@@ -19,26 +20,30 @@ cdef class Decided(Ledger):
     cpdef disconnected(self, int leg, int64_t recv_ns, uint64_t position=0, str cause="disconnect", str detail=""):
         """The connection of a leg is gone: its books turn STALE, a gap opens for each of its topics.
 
-        The gaps start at the last frame of that leg: what came after it is not known. A topic that another leg has in
-        step loses nothing.
+        The gaps start at the last frame of that leg: what came after it is not known; that of a topic that had nothing
+        yet, where it was wanted. A topic that another leg has in step loses nothing.
         """
         cdef Topic topic
         cdef int64_t start_ns
         with self._turn(recv_ns, leg, position):
             start_ns = self._leg_recv_ns[leg] or recv_ns
             for topic in self._carried(leg):
-                self._lose(topic, cause, "network", start_ns, detail)
+                had_nothing = topic.last_recv_ns == 0 and not topic.is_heard and topic.wanted_ns != 0
+                self._lose(topic, cause, "network", topic.wanted_ns if had_nothing else start_ns, detail)
             self._event("", "disconnected", detail)
 
     cpdef ended(self, int leg, int64_t recv_ns, uint64_t position=0):
         """The connection of a leg was closed on purpose: its books turn STALE, no gap opens.
 
-        Nothing was lost until now; what is missing from now on, the next start tells by `lost`.
+        Nothing was lost until now; what is missing from now on, the next start tells by `lost`. A topic that another
+        leg carries goes on by that one, as if it were removed from this one.
         """
         cdef Topic topic
         with self._turn(recv_ns, leg, position):
             for topic in self._carried(leg):
-                if not self._leave(topic):
+                if self._has_another(topic):
+                    self._lose(topic, "removed", "caller", topic.last_recv_ns, "ended on purpose")
+                else:
                     self._forget(topic)
             self._event("", "closed", "ended on purpose")
 
@@ -49,6 +54,8 @@ cdef class Decided(Ledger):
             for name in topics:
                 topic = self._named(name)
                 topic.is_decided = True
+                if not topic.legs:
+                    topic.wanted_ns = recv_ns
                 self._join(topic, leg)
 
     cpdef confirmed(self, topics, int64_t recv_ns, int leg=0, uint64_t position=0):
@@ -57,9 +64,8 @@ cdef class Decided(Ledger):
         with self._turn(recv_ns, leg, position):
             for name in topics:
                 topic = self._named(name)
-                if topic.kind == TOPIC_STREAM:
-                    if leg in topic.legs:
-                        self._confirm(topic, leg)
+                if topic.kind == TOPIC_STREAM and _concerns(topic, leg):
+                    self._confirm(topic, leg)
                     self._close_gap(topic)
                 self._event(name, "confirmed", "")
 
@@ -95,6 +101,8 @@ cdef class Decided(Ledger):
                 topic = self._named(name)
                 if topic.removed:
                     continue
+                if leg != ALL_LEGS and not _concerns(topic, leg):
+                    continue
                 if leg == ALL_LEGS:
                     self._forget(topic)
                     self._open_gap(topic, cause, fault, start_ns, detail)
@@ -128,6 +136,16 @@ cdef class Decided(Ledger):
         self._close_gap(topic)
         self._forget(topic)
         topic.removed = True
+        topic.last_recv_ns = 0
         if topic.kind == TOPIC_BOOK:
             topic.book = self._new_book(topic.symbol, topic.name.split(".", 2)[1])
+        elif topic.trades is not None:
+            topic.trades = TradeMemory()
+        elif topic.klines is not None:
+            topic.klines = KlineMemory()
         return 0
+
+
+cdef bint _concerns(Topic topic, int leg) except -1:
+    """Whether what is decided on a leg concerns the topic: not where another leg alone was told to carry it."""
+    return not topic.is_decided or leg in topic.legs

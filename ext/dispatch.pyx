@@ -125,6 +125,7 @@ cdef class Dispatcher(Answered):
         self._counts.trade_messages += 1
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
+        topic.is_heard = True
         if topic.shared is not None:
             count = decoder.trade_count = self._drop_late(topic, count)
         if topic.trades.ahead is not None:
@@ -180,6 +181,7 @@ cdef class Dispatcher(Answered):
             return 0
         self._close_gap(topic)
         topic.last_recv_ns = self._recv_ns
+        topic.is_heard = True
         if kind == KLINE:
             self._counts.kline_messages += 1
             topic.klines.note(items)
@@ -196,7 +198,7 @@ cdef class Dispatcher(Answered):
         cdef str name = ""
         self._counts.malformed += 1
         if self._decoder.topic != NULL:
-            name = self._decoder.topic[:self._decoder.topic_size].decode()
+            name = self._decoder.topic[:self._decoder.topic_size].decode()[:DETAIL_CHARACTERS_MAX]
             topic = self._topics.find(self._decoder.topic, self._decoder.topic_size)
         self._event(name, "malformed", detail[:DETAIL_CHARACTERS_MAX])
         if topic is None or topic.removed or (topic.is_decided and self._leg not in topic.legs):

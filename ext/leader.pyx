@@ -34,6 +34,9 @@ cdef class Leader(Carriers):
                     break
         return 0
 
+    cdef bint is_settled(self) except -1:
+        return self.delivered is None
+
     cdef bint heard(self, int leg, str content) except -1:
         """A message came; whether it is to be delivered. `content` (or None) is what would be lost without it."""
         cdef Carrier carrier = self.of(leg)

@@ -10,7 +10,7 @@ from ext.digest cimport text_digest
 from ext.lateness cimport LegCounts
 from ext.leader cimport Leader, TradeLegs
 from ext.legs cimport Legs
-from ext.topics cimport TOPIC_STREAM, TOPIC_TICKER, Topic
+from ext.topics cimport TOPIC_TICKER, Topic
 
 
 cdef class Led(Legs):
@@ -27,9 +27,9 @@ cdef class Led(Legs):
         return shared
 
     cdef int _confirm(self, Topic topic, int leg) except -1:
-        if topic.shared is not None and topic.kind == TOPIC_STREAM:
+        if topic.shared is not None and leg in topic.legs:
             topic.shared.elect(topic.shared.of(leg))
-        return 0
+        return Legs._confirm(self, topic, leg)
 
     # -- losing
 
@@ -63,7 +63,8 @@ cdef class Led(Legs):
             return True
         missed = len(leader.undelivered)
         if topic.kind == TOPIC_TICKER:
-            legs.delivered = topic.fields
+            if legs.delivered is None:
+                legs.delivered = topic.fields
             topic.fields = leader.fields
         elif missed:
             leader.undelivered = []
@@ -105,6 +106,8 @@ cdef class Led(Legs):
                 changed = {name: text for name, text in topic.fields.items() if legs.delivered.get(name) != text}
                 self._decoder.data = {**changed, **data}
             legs.delivered = None
+            if len(topic.legs) < 2:
+                self._unshare(topic)
             return True
         carrier.fields = dict(data) if self._decoder.is_snapshot else {**carrier.fields, **data}
         if not was_in_step:

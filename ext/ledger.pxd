@@ -76,6 +76,7 @@ cdef class Ledger:
     cdef OrderBook _new_book(self, str symbol, str parameter)
     cdef int _forget(self, Topic topic) except -1
     cdef bint _leave(self, Topic topic) except -1
+    cdef bint _has_another(self, Topic topic) except -1
     cdef bint _lose(
         self, Topic topic, str cause, str fault, int64_t start_ns, str detail, int64_t missing=*
     ) except -1

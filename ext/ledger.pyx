@@ -143,7 +143,8 @@ cdef class Ledger:
         return topic.join(leg)
 
     cdef int _confirm(self, Topic topic, int leg) except -1:
-        """The venue confirmed that a leg carries the topic."""
+        """The venue confirmed that a leg carries the topic, which is a stream."""
+        topic.is_heard = True
         return 0
 
     cdef int _part(self, Topic topic, int leg) except -1:
@@ -181,6 +182,7 @@ cdef class Ledger:
     cdef int _forget(self, Topic topic) except -1:
         """What is known of the topic's state is not to be trusted any more."""
         topic.fields = None
+        topic.is_heard = False
         topic.bbo_price_scale = -1
         if topic.kind == TOPIC_BOOK:
             topic.book.state = BookState.STALE
@@ -197,6 +199,10 @@ cdef class Ledger:
 
     cdef bint _leave(self, Topic topic) except -1:
         """The present leg has the topic in step no more. Whether another one still has."""
+        return False
+
+    cdef bint _has_another(self, Topic topic) except -1:
+        """Whether a leg besides the present one has told anything by which the topic could go on."""
         return False
 
     cdef bint _lose(

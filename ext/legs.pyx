@@ -86,7 +86,7 @@ cdef class Legs(Continuity):
             return topic.book.state == BookState.LIVE
         if topic.kind == TOPIC_TICKER:
             return topic.fields is not None
-        return topic.gap is None and topic.last_recv_ns != 0
+        return topic.is_heard
 
     cdef LegCounts _counts_of(self, int leg):
         counts = self._leg_counts.get(leg)
@@ -141,6 +141,9 @@ cdef class Legs(Continuity):
             return False
         topic.shared.put_out(self._leg)
         return topic.shared.is_in_step()
+
+    cdef bint _has_another(self, Topic topic) except -1:
+        return topic.shared is not None and topic.shared.has_another(self._leg)
 
     cdef bint _lose(
         self, Topic topic, str cause, str fault, int64_t start_ns, str detail, int64_t missing=-1

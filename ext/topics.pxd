@@ -34,7 +34,9 @@ cdef class Topic:
         bint is_decided      # a decision put it on its legs: frames of others are not wanted
         bint removed
         bint is_strict
+        int64_t wanted_ns    # since when a leg is to carry it; 0 where nobody decided so
         int64_t last_recv_ns
+        bint is_heard        # a stream: confirmed, or had data, since it was wanted or lost
         int forbidden        # Violation bits that its book can never have
         # What few books need besides, each None elsewhere; `has_more`: one of them is not.
         bint has_more

@@ -6,7 +6,7 @@ from reprlib import repr as brief
 
 from libc.stdint cimport int64_t
 
-from ext.decoded cimport KLINE, LIQUIDATIONS, FrameKind
+from ext.decoded cimport KLINE, LIQUIDATIONS, NOTICES, FrameKind
 from ext.listener cimport Kline, Liquidation, Notice
 from ext.topics cimport Topic
 
@@ -118,4 +118,6 @@ cdef str content_of(FrameKind kind, list items, object data):
     if kind == KLINE:
         closed = [kline.start_ms for kline in items if kline.is_closed]
         return repr(closed) if closed else None
+    if kind == NOTICES and items and (<Notice>items[0]).kind == "priceLimit":
+        return None
     return repr(data)

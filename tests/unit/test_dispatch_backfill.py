@@ -93,6 +93,19 @@ def test_an_answer_ahead_of_the_stream_is_not_delivered_twice(dispatcher: Dispat
     assert dispatcher.counters["backfill_repeats"] == 2
 
 
+def test_a_trade_of_the_very_moment_after_the_gap_is_not_delivered_twice(
+    dispatcher: Dispatcher, notes: Notes
+) -> None:
+    feed(dispatcher, 1)
+    dispatcher.disconnected(0, (T + 3000) * NS)
+    feed(dispatcher, 6)
+    beside = 7
+    trades = [rest_trade(1, T + 1000), rest_trade(6, T + 6000), rest_trade(beside, T + 6000)]
+    dispatcher.rest("trades", TRADES, trades_answer(trades), (T + 60_000) * NS, 0, 500)
+    dispatcher.feed(trade_frame(trade(beside, T + 6000)), (T + 61_000) * NS)
+    assert seen(notes) == [(1, "live"), (6, "live"), (beside, "backfill")]
+
+
 def test_before_any_trade_the_gap_is_that_of_the_clock(dispatcher: Dispatcher, notes: Notes) -> None:
     dispatcher.desired([TRADES], (T + 100) * NS)
     dispatcher.lost([TRADES], (T + 2500) * NS, (T + 4000) * NS, "not_running", "ours")

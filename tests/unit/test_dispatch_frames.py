@@ -364,3 +364,10 @@ def test_a_listener_may_keep_and_change_the_fields_of_a_ticker() -> None:
     dispatcher.feed(compact({**head, "type": "snapshot", "data": {"symbol": "BTCUSDT", "lastPrice": "1"}}), 1)
     dispatcher.feed(compact({**head, "type": "delta", "data": {"symbol": "BTCUSDT", "markPrice": "2"}}), 2)
     assert dispatcher.ticker("BTCUSDT") == {"lastPrice": "1", "markPrice": "2"}
+
+
+def test_the_topic_of_a_refused_frame_is_told_as_far_as_is_useful(
+    dispatcher: Dispatcher, notes: Notes
+) -> None:
+    dispatcher.feed(b'{"topic":"' + b"A" * 100_000 + b'", x', RECV_NS)
+    assert [(event.kind, len(event.topic)) for event in notes.events] == [("malformed", 300)]
