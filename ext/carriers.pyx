@@ -1,5 +1,7 @@
 """The legs of a topic that more than one leg carries, and which of them have it in step."""
 
+from libc.stdint cimport int64_t
+
 from ext.lateness cimport LegCounts
 
 
@@ -8,6 +10,7 @@ cdef class Carrier:
 
     def __cinit__(self):
         self.undelivered = []
+        self.owed = []
 
 
 cdef class Carriers:
@@ -43,10 +46,21 @@ cdef class Carriers:
             self.carriers.remove(carrier)
         return 0
 
-    cdef int elect(self, Carrier carrier) except -1:
-        """This leg has the topic in step."""
-        carrier.in_step = True
+    cdef int elect(self, Carrier carrier, int64_t recv_ns) except -1:
+        """This leg has the topic in step, if not before then from now on."""
+        if not carrier.in_step:
+            carrier.in_step = True
+            carrier.since_ns = recv_ns
         return 0
+
+    cdef int64_t since_ns(self) except? -1:
+        """From when on a leg that has the topic in step has it so; 0 where none has."""
+        cdef Carrier carrier
+        cdef int64_t since_ns = 0
+        for carrier in self.carriers:
+            if carrier.in_step and (since_ns == 0 or carrier.since_ns < since_ns):
+                since_ns = carrier.since_ns
+        return since_ns
 
     cdef bint is_in_step(self) except -1:
         return self.is_in_step_without(-1)

@@ -11,13 +11,13 @@ cdef class Leader(Carriers):
     cdef:
         readonly Carrier leader     # None where no leg is in step
         dict delivered              # the ticker's fields at the last change of the leader, until the new one has told
-        object _told
 
     cdef bint is_led_by(self, int leg) except -1
-    cdef bint heard(self, int leg, str content) except -1
+    cdef bint heard(self, int leg, str content, int64_t recv_ns) except -1
 
 
 cdef class TradeLegs(Carriers):
     cdef dict _known
+    cdef int64_t last_ms         # of the latest trade, the venue's time
 
-    cdef bint is_first(self, Carrier carrier, uint64_t digest, int64_t recv_ns) except -1
+    cdef bint is_first(self, Carrier carrier, uint64_t digest, int64_t time_ms, int64_t recv_ns) except -1

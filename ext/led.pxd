@@ -6,6 +6,8 @@ from ext.topics cimport Topic
 
 cdef class Led(Legs):
     cdef bint _lose_leader(self, Topic topic, str cause, str fault, int64_t start_ns, str detail) except -1
+    cdef bint _lose_trades(self, Topic topic, str cause, str fault, int64_t start_ns, str detail) except -1
+    cdef bint _is_between(self, Topic topic, str cause, int64_t start_ns) except -1
     cdef bint _is_missed(self, Topic topic) except -1
     cdef bint _leads(self, Topic topic, str content) except -1
     cdef bint _leads_ticker(self, Topic topic) except -1

@@ -23,12 +23,12 @@ cdef class Led(Legs):
             shared = Leader() if topic.trades is None else TradeLegs()
             first = shared.add(self._counts_of(topic.legs[0]))
             if self._is_good(topic):
-                shared.elect(first)
+                shared.elect(first, 1)  # long ago
         return shared
 
     cdef int _confirm(self, Topic topic, int leg) except -1:
         if topic.shared is not None and leg in topic.legs:
-            topic.shared.elect(topic.shared.of(leg))
+            topic.shared.elect(topic.shared.of(leg), self._recv_ns)
         return Legs._confirm(self, topic, leg)
 
     # -- losing
@@ -39,8 +39,24 @@ cdef class Led(Legs):
         if isinstance(topic.shared, Leader):
             return self._lose_leader(topic, cause, fault, start_ns, detail)
         if isinstance(topic.shared, TradeLegs):
-            return not self._leave(topic) and Continuity._lose(self, topic, cause, fault, start_ns, detail, missing)
+            return self._lose_trades(topic, cause, fault, start_ns, detail)
         return Legs._lose(self, topic, cause, fault, start_ns, detail, missing)
+
+    cdef bint _lose_trades(self, Topic topic, str cause, str fault, int64_t start_ns, str detail) except -1:
+        cdef Carrier leg = topic.shared.of(self._leg)
+        cdef bint was_in_step = leg is not None and leg.in_step
+        if not self._leave(topic):
+            return Continuity._lose(self, topic, cause, fault, start_ns, detail)
+        if was_in_step and self._is_between(topic, cause, start_ns):
+            self._note_gap(topic, cause, fault, start_ns, detail)
+        return False
+
+    cdef bint _is_between(self, Topic topic, str cause, int64_t start_ns) except -1:
+        """Whether the present leg fell silent before another one was in step: what was sent between, none brought.
+
+        A leg that is left on purpose was heard until then, and a ticker begins with all that it is.
+        """
+        return cause != "removed" and topic.kind != TOPIC_TICKER and start_ns < topic.shared.since_ns()
 
     cdef bint _lose_leader(self, Topic topic, str cause, str fault, int64_t start_ns, str detail) except -1:
         """The next leg leads. What only that one told while the old one was silent was not delivered: that is a gap."""
@@ -57,19 +73,22 @@ cdef class Led(Legs):
         if topic.splice is not None:
             # A full book is begun by an answer of REST, which whoever leads is asked for.
             self._forget(topic)
-            legs.elect(leader)
+            legs.elect(leader, self._recv_ns)
             self._open_gap(topic, cause, fault, start_ns, detail)
             self._ask_on(topic, [leader.leg])
             return True
-        missed = len(leader.undelivered)
         if topic.kind == TOPIC_TICKER:
             if legs.delivered is None:
                 legs.delivered = topic.fields
             topic.fields = leader.fields
-        elif missed:
-            leader.undelivered = []
+            return False
+        missed = len(leader.undelivered)
+        leader.undelivered = []
+        if missed:
             detail = f"{missed} messages came by leg {leader.leg} only, while leg {self._leg} led; {detail}"
-            self._note_gap(topic, cause, fault, start_ns, detail, missed)
+        is_between = self._is_between(topic, cause, start_ns)
+        if missed or is_between:
+            self._note_gap(topic, cause, fault, start_ns, detail, -1 if is_between else missed)
         return False
 
     cdef bint _is_missed(self, Topic topic) except -1:
@@ -84,7 +103,10 @@ cdef class Led(Legs):
 
     cdef bint _leads(self, Topic topic, str content) except -1:
         """Whether a message is to be delivered. `content`: what would be lost with it, or None."""
-        return (<Leader>topic.shared).heard(self._leg, content)
+        cdef bint is_led = (<Leader>topic.shared).heard(self._leg, content, self._recv_ns)
+        if len(topic.legs) < 2:
+            self._unshare(topic)
+        return is_led
 
     cdef bint _leads_ticker(self, Topic topic) except -1:
         """Whether a ticker is to be delivered; where not it is merged with what its own leg told."""
@@ -96,7 +118,7 @@ cdef class Led(Legs):
             dict changed
 
         if self._decoder.is_snapshot:
-            legs.elect(carrier)
+            legs.elect(carrier, self._recv_ns)
         elif not was_in_step:
             self._counts.dropped_unsynced += 1
             return False
@@ -122,20 +144,23 @@ cdef class Led(Legs):
             Decoder decoder = self._decoder
             Py_ssize_t index
             Py_ssize_t kept = 0
+            int64_t last_ms = legs.last_ms
             uint64_t digest
             bytes symbol
 
-        legs.elect(carrier)
+        legs.elect(carrier, self._recv_ns)
         for index in range(count):
             digest = 0
             if decoder.symbols is not None:
                 symbol = (<str>decoder.symbols[index]).encode()
                 digest = text_digest(0, PyBytes_AS_STRING(symbol), PyBytes_GET_SIZE(symbol))
             digest = text_digest(digest, decoder.trades[index].trade_id, decoder.trades[index].trade_id_size)
-            if legs.is_first(carrier, digest, self._recv_ns):
+            if legs.is_first(carrier, digest, decoder.trades[index].time_ms, self._recv_ns):
                 decoder.trades[kept] = decoder.trades[index]
                 if decoder.symbols is not None:
                     decoder.symbols[kept] = decoder.symbols[index]
                 kept += 1
         self._counts.late += count - kept
+        if kept and len(topic.legs) < 2 and decoder.trades[0].time_ms > last_ms:
+            topic.shared = None  # the leg that is left is past all that others have brought
         return kept

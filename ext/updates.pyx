@@ -118,6 +118,6 @@ cdef str content_of(FrameKind kind, list items, object data):
     if kind == KLINE:
         closed = [kline.start_ms for kline in items if kline.is_closed]
         return repr(closed) if closed else None
-    if kind == NOTICES and items and (<Notice>items[0]).kind == "priceLimit":
+    if kind == NOTICES and items and (<Notice>items[0]).kind in ("priceLimit", "adlAlert"):
         return None
     return repr(data)

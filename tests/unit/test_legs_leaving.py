@@ -164,3 +164,57 @@ def test_one_liquidation_that_only_the_next_leg_told_is_missed() -> None:
     pair.feed(1, liquidation("2"))
     leave(pair, "ended", 0)
     assert told(pair) == [("removed", False), ("removed", True)]
+
+
+def liquidations(pair: Pair) -> list[str]:
+    return [str(item["size"]) for item in pair.notes.liquidations]
+
+
+@pytest.mark.parametrize("way", ["removed", "ended", "disconnected"])
+def test_a_leg_that_lags_does_not_tell_again_what_the_one_that_left_has_told(way: str) -> None:
+    pair = Pair(TRADES, LIQUIDATIONS)
+    pair.both(trade_frame(trade("a")), liquidation("1"))
+    late = [trade_frame(trade("b") | {"T": TS_MS + 1}), liquidation("2"), liquidation("3")]
+    pair.feed(0, *late)
+    leave(pair, way, 0)
+    pair.feed(1, *late, trade_frame(trade("c") | {"T": TS_MS + 2}), liquidation("4"))
+    assert [item.trade_id for item in pair.notes.trades] == ["a", "b", "c"]
+    assert liquidations(pair) == ["1", "2", "3", "4"]
+    assert pair.notes.gaps == []
+
+
+def test_two_liquidations_alike_are_two() -> None:
+    pair = Pair(LIQUIDATIONS)
+    pair.both(liquidation("1"), liquidation("1"))
+    pair.feed(0, liquidation("1"))
+    pair.cut(0)
+    pair.feed(1, liquidation("1"), liquidation("1"))
+    assert liquidations(pair) == ["1"] * 4
+
+
+@pytest.mark.parametrize("topic", [TRADES, LIQUIDATIONS])
+def test_what_no_leg_brought_between_the_silence_of_one_and_the_begin_of_the_other_is_a_gap(
+    topic: str,
+) -> None:
+    dispatcher = Dispatcher("linear", notes := Notes())
+    dispatcher.desired([topic], 10, 0)
+    dispatcher.confirmed([topic], 11, 0)
+    dispatcher.feed(trade_frame(trade("a")) if topic == TRADES else liquidation("1"), 20, 0)
+    dispatcher.desired([topic], 30, 1)
+    dispatcher.confirmed([topic], 31, 1)
+    dispatcher.disconnected(0, 40)
+    assert [(gap.cause, gap.start_ns, gap.is_closed) for gap in notes.gaps] == [
+        ("disconnect", 20, False),
+        ("disconnect", 20, True),
+    ]
+    assert dispatcher.holes() == ([(TRADES, TS_MS, -1)] if topic == TRADES else [])
+
+
+def test_a_topic_removed_before_its_next_leader_told_anything_may_be_wanted_anew() -> None:
+    pair = Pair(TICKER)
+    pair.both(ticker("snapshot", lastPrice="1"))
+    for leg in (0, 1):
+        leave(pair, "removed", leg)
+    pair.desire(2)
+    pair.feed(2, ticker("snapshot", lastPrice="2"), ticker("delta", lastPrice="3"))
+    assert pair.notes.tickers[-1][1] == {"lastPrice": "3"}
