@@ -1,7 +1,12 @@
+from enum import IntEnum
+
 from collections.abc import Mapping
 
 from ext.decided import Decided
 from ext.listener import Control, Listener
+
+class StormLimit(IntEnum):
+    CONFIRMATIONS_MIN = 32
 
 class Continuity(Decided):
     def __init__(

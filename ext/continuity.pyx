@@ -24,10 +24,6 @@ from ext.listener cimport Control, Listener
 from ext.splice cimport FULL_LEVELS_MAX
 from ext.topics cimport Topic
 
-cdef enum:
-    CONFIRMATIONS_MIN = 3       # of a legal jump, until the rule of a depth is relaxed
-
-
 cdef str _describe_violations(int violations):
     names = ((CROSSED, "crossed"), (LOCKED, "locked"), (TOO_DEEP, "more levels than its depth"), (NEGATIVE_PRICE, "negative price"))
     return ", ".join([name for bit, name in names if violations & bit])

@@ -4,6 +4,7 @@ import pytest
 
 from ext.audit import AuditLimit
 from ext.book import BookState
+from ext.continuity import StormLimit
 from ext.dispatch import Dispatcher
 from tests.support.listeners import ControlNotes, Notes
 from tests.support.special import answer, book, book_answer
@@ -161,6 +162,11 @@ def test_uses_without_meaning_here_do_nothing(dispatcher: Dispatcher) -> None:
 # storms
 
 
+def jumps(count: int) -> list[int]:
+    """Where `jump` begins, one after the other, from the book of the fixture on."""
+    return [10 + 6 * number for number in range(count)]
+
+
 def jump(dispatcher: Dispatcher, start: int, *, loses: bool = False) -> None:
     """From u `start` a jump of 5, one more delta, and the snapshot of that moment."""
     dispatcher.feed(book("50", "delta", start + 5, [("100.0", "7")], []), 7, leg=2)
@@ -169,33 +175,33 @@ def jump(dispatcher: Dispatcher, start: int, *, loses: bool = False) -> None:
     dispatcher.feed(book("50", "snapshot", start + 6, bids, ASKS), 9, leg=2)
 
 
-def test_three_jumps_that_lose_nothing_relax_the_rule(
+def test_jumps_that_lose_nothing_time_and_again_relax_the_rule(
     dispatcher: Dispatcher, notes: Notes, control: ControlNotes
 ) -> None:
     dispatcher.feed(book("50", "snapshot", 10, BIDS, ASKS, symbol="ETHUSDT"), 5, leg=2)
-    for start in (10, 16, 22):
+    for start in jumps(StormLimit.CONFIRMATIONS_MIN):
         assert dispatcher.counters["rules_relaxed"] == 0
         jump(dispatcher, start)
     assert [event.kind for event in notes.events] == ["rule_relaxed"]
     assert notes.events[0].detail.startswith("orderbook.50: ")
-    assert control.desyncs == [FIFTY] * 3
-    for symbol, update_id in (("BTCUSDT", 40), ("ETHUSDT", 20)):
+    assert control.desyncs == [FIFTY] * StormLimit.CONFIRMATIONS_MIN
+    for symbol, update_id in (("BTCUSDT", 1000), ("ETHUSDT", 20)):
         dispatcher.feed(book("50", "delta", update_id, [], [], symbol=symbol), 10, leg=2)
     dispatcher.feed(book("50", "snapshot", 10, BIDS, ASKS, symbol="NEWUSDT"), 5, leg=2)
     dispatcher.feed(book("50", "delta", 20, [], [], symbol="NEWUSDT"), 5, leg=2)
-    assert control.desyncs == [FIFTY] * 3
-    assert [gap.is_closed for gap in notes.gaps] == [False, True] * 6
+    assert control.desyncs == [FIFTY] * StormLimit.CONFIRMATIONS_MIN
+    assert [gap.is_closed for gap in notes.gaps] == [False, True] * (StormLimit.CONFIRMATIONS_MIN + 3)
 
 
 def test_one_contradiction_keeps_the_rule(dispatcher: Dispatcher, notes: Notes) -> None:
     jump(dispatcher, 10, loses=True)
-    for start in (16, 22, 28, 34):
+    for start in jumps(2 * StormLimit.CONFIRMATIONS_MIN)[1:]:
         jump(dispatcher, start)
     assert dispatcher.counters["rules_relaxed"] == 0
 
 
 def test_a_snapshot_of_another_moment_proves_nothing(dispatcher: Dispatcher) -> None:
-    for start in (10, 30, 50, 70):
+    for start in range(10, 10 + 20 * (StormLimit.CONFIRMATIONS_MIN + 1), 20):
         dispatcher.feed(book("50", "delta", start + 5, [("100.0", "7")], []), 7, leg=2)
         bids = [*BIDS, ("100.0", "7")]
         dispatcher.feed(book("50", "snapshot", start + 20, bids, ASKS), 9, leg=2)
@@ -205,13 +211,13 @@ def test_a_snapshot_of_another_moment_proves_nothing(dispatcher: Dispatcher) -> 
 def test_what_is_impossible_contradicts(dispatcher: Dispatcher) -> None:
     dispatcher.feed(book("50", "delta", 15, [("100.3", "7")], []), 7, leg=2)
     dispatcher.feed(book("50", "snapshot", 16, BIDS, ASKS), 9, leg=2)
-    for start in (16, 22, 28):
+    for start in jumps(2 * StormLimit.CONFIRMATIONS_MIN)[1:]:
         jump(dispatcher, start)
     assert dispatcher.counters["rules_relaxed"] == 0
 
 
 def test_a_disconnect_ends_what_was_followed(dispatcher: Dispatcher) -> None:
-    for start in (10, 20, 30, 40):
+    for start in range(10, 10 + 10 * (StormLimit.CONFIRMATIONS_MIN + 1), 10):
         dispatcher.feed(book("50", "delta", start + 5, [], []), 7, leg=2)
         dispatcher.disconnected(2, 8)
         dispatcher.feed(book("50", "snapshot", start + 5, BIDS, ASKS), 9, leg=2)
