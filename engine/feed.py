@@ -5,12 +5,14 @@ import contextlib
 import random as random_module
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import uvloop
 
 from engine.bybit import endpoints, topics
+from engine.bybit.pacer import Pacer
 from engine.bybit.rest import RestClient
 from engine.clock import Clock, SystemClock
 from engine.config import FeedOptionNames, feed_options
@@ -38,8 +40,8 @@ class Feed:
 
     ``environment`` is mainnet, testnet or demo; ``region`` one of `engine.bybit.endpoints.REGIONS`; ``url``
     replaces the base URL (``wss://``, or ``ws://`` to this machine), ``second_url`` that of the second leg of
-    topics that have two. ``journal`` records every frame and
-    decision. To run a feed in virtual time ``clock``, ``random`` and ``opener`` (how a connection is opened,
+    topics that have two, ``rest_url`` that of REST. ``pacer`` keeps the allowance of REST requests: to be
+    shared with whatever else of this process asks. ``journal`` records every frame and decision. To run a feed in virtual time ``clock``, ``random`` and ``opener`` (how a connection is opened,
     see `engine.websocket`) are replaced, together with the event loop. Further options are those of
     `engine.config.FeedOptions`. Raises UsageError for what cannot be.
 
@@ -55,6 +57,7 @@ class Feed:
         url: str | None = None,
         second_url: str | None = None,
         rest_url: str | None = None,
+        pacer: Pacer | None = None,
         journal: Journal | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random_module.random,
@@ -71,7 +74,7 @@ class Feed:
         self._bases = (first, second)
         # A stream from elsewhere has nothing to do with the environment's REST interface.
         has_rest = rest_url is not None or url is None
-        rest = RestClient(environment, region=region, url=rest_url) if has_rest else None
+        rest = RestClient(environment, region=region, url=rest_url, pacer=pacer) if has_rest else None
         self._clock = clock or SystemClock()
         self._decider = Decider(journal)
         self._connector = Connector(
@@ -186,7 +189,9 @@ class Feed:
         return [] if fleet is None else fleet.discard(names)
 
     def resync(self) -> None:
-        """Have all that begins with a snapshot begin anew, on all legs."""
+        """Have all that begins with a snapshot begin anew, on all legs, after the dispatchers were told of a
+        loss.
+        """
         for connection in self.connections:
             for topic in connection.session.states():
                 connection.on_desync(topic)
@@ -303,8 +308,13 @@ class Feed:
         return self.dispatcher(category).book(symbol, depth)
 
     def subscriptions(self) -> list[SubscriptionStatus]:
-        """Return where each topic stands on each of its legs."""
-        return [status for fleet in self._fleets.values() for status in fleet.statuses()]
+        """Return where each topic stands on each of its legs, and what would prove it dead."""
+        proofs = self.proofs()
+        return [
+            replace(status, proof=proofs.get(category, {}).get(status.topic, ""))
+            for category, fleet in self._fleets.items()
+            for status in fleet.statuses()
+        ]
 
     @property
     def connections(self) -> list[Connection]:

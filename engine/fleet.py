@@ -154,7 +154,9 @@ class Fleet(Control):
         """Tell of each topic on each leg where it stands."""
         for connection in self.connections:
             for status in connection.session.statuses():
-                yield replace(status, last_data_ns=self.dispatcher.last_recv_ns(status.topic))
+                first_ns = status.first_data_ns or self.dispatcher.first_recv_ns(status.topic)
+                last_ns = self.dispatcher.last_recv_ns(status.topic)
+                yield replace(status, first_data_ns=first_ns, last_data_ns=last_ns)
 
     # what the dispatcher tells
 

@@ -19,13 +19,14 @@ class Heartbeat:
         self._timeout_ns = timeout_ns
         self._ping_due_ns = 0
         self._pinged_ns = 0
+        self._pong_due_ns = 0
         self._is_pong_due = False
-        self._heard_ns = 0
+        self.heard_ns = 0
 
     @property
     def deadline_ns(self) -> int:
         """When there is something to do next."""
-        return self._pinged_ns + self._timeout_ns if self._is_pong_due else self._ping_due_ns
+        return self._pong_due_ns if self._is_pong_due else self._ping_due_ns
 
     def start(self, now_ns: int) -> None:
         """A connection opened."""
@@ -38,7 +39,7 @@ class Heartbeat:
 
     def heard(self, at_ns: int) -> None:
         """A frame of whatever kind came."""
-        self._heard_ns = max(self._heard_ns, at_ns)
+        self.heard_ns = max(self.heard_ns, at_ns)
 
     def pong(self, now_ns: int) -> None:
         """A pong came."""
@@ -47,13 +48,17 @@ class Heartbeat:
             self._is_pong_due = False
             self.rtt_ns = now_ns - self._pinged_ns
 
+    def wait_until(self, until_ns: int) -> None:
+        """Let the pong be due at that moment at the earliest."""
+        self._pong_due_ns = max(self._pong_due_ns, until_ns)
+
     def is_dead(self, now_ns: int) -> bool:
         """Whether the last ping stayed without any frame for too long."""
         if not self._is_pong_due or now_ns < self.deadline_ns:
             return False
         self._is_pong_due = False
         self.missed_pongs += 1
-        return self._heard_ns < self._pinged_ns
+        return self.heard_ns < self._pinged_ns
 
     def takes_ping(self, now_ns: int) -> bool:
         """Whether to send a ping now, which is noted as sent."""
@@ -62,5 +67,6 @@ class Heartbeat:
         self.pings += 1
         self._is_pong_due = True
         self._pinged_ns = now_ns
+        self._pong_due_ns = now_ns + self._timeout_ns
         self._ping_due_ns = now_ns + self._interval_ns
         return True

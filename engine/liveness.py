@@ -26,8 +26,10 @@ __all__ = ["SAMPLE_S", "UNPROVEN", "Liveness", "Verdict", "View"]
 SAMPLE_S: Final = 0.5
 STEP_S_MAX: Final = 1.0
 # What another topic does within this time after a message may belong to that message: topics lag each other.
-# So may a repeat of level 1 that comes within it be a mere duplicate.
-SETTLE_S: Final = 2.0  # A leg is dead whose book another leg has had ahead for so long.
+SETTLE_S: Final = 1.5
+# A level 1 that says the same sooner than this is a mere duplicate, no repeat.
+REPEAT_S: Final = 2.0
+# A leg is dead whose book another leg has had ahead for so long.
 LEG_AFTER_S: Final = 5.0
 
 UNPROVEN: Final = "quiet (unproven)"
@@ -69,7 +71,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A topic is dead that is silent for ``after_s`` and whose proof was first seen ``held_s`` ago."""
+    """A topic is dead that is silent for ``after_s`` and whose proof has held for ``held_s``."""
 
     after_s: float
     held_s: float
@@ -165,13 +167,15 @@ class Liveness:
             watched.is_moved = recv_ns != watched.recv_ns
             watched.is_out = name in out
             if watched.is_moved or watched.is_out:
-                if watched.update_id and watched.symbol.level1 is watched and not watched.is_out:
-                    self.is_armed |= self._is_repeat(watched)
+                if not self.is_armed and not watched.is_out and now_ns - watched.heard_ns > _ns(REPEAT_S):
+                    self.is_armed = self._is_repeat(watched)
                 watched.recv_ns = recv_ns
                 watched.restart(now_ns)
 
     def _is_repeat(self, level1: _Watched) -> bool:
         """Whether a message after a silence says that nothing changed: the venue does repeat itself."""
+        if level1.symbol.level1 is not level1 or level1.update_id == 0:
+            return False
         book = self._view.book(level1.topic.key, 1)
         return book is not None and book.update_id == level1.update_id
 
@@ -180,7 +184,10 @@ class Liveness:
         now_ns, settled_ns = self._time_ns, self._time_ns - _ns(SETTLE_S)
         for watched in self._watched.values():
             rule = watched.rule
-            if rule is None or watched.heard_ns > settled_ns or not rule.proof(self, watched):
+            if rule is None or watched.heard_ns > settled_ns:
+                continue
+            if not rule.proof(self, watched):
+                watched.proven_ns = None
                 continue
             if watched.proven_ns is None:
                 watched.proven_ns = now_ns
@@ -302,9 +309,9 @@ class Liveness:
 
 RULES: Final = {
     "level1": Rule(5, 0, "the venue repeats an unchanged level 1 every 3 s", Liveness._repeat_is_missing),
-    "book": Rule(5, 3, "level 1 went on to other best prices", Liveness._level1_went_on),
-    "publicTrade": Rule(5, 3, "the volume of the ticker grew", Liveness._volume_grew),
-    "tickers": Rule(5, 3, "level 1 or trades went on", Liveness._market_went_on),
+    "book": Rule(5, 1.5, "level 1 went on to other best prices", Liveness._level1_went_on),
+    "publicTrade": Rule(5, 1.5, "the volume of the ticker grew", Liveness._volume_grew),
+    "tickers": Rule(5, 1.5, "level 1 or trades went on", Liveness._market_went_on),
     "kline": Rule(65, 60, "trades went on", Liveness._trades_went_on),
 }
 

@@ -1,7 +1,7 @@
 """Requests to the venue that wait for their answers, and which answer belongs to which."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -47,6 +47,12 @@ class Requests:
     def clear(self) -> None:
         """Nothing waits any more."""
         self._waiting.clear()
+
+    def wait_until(self, until_ns: int) -> None:
+        """Let each wait at least until then."""
+        for request in list(self._waiting.values()):
+            if request.deadline_ns < until_ns:
+                self._waiting[request.id] = replace(request, deadline_ns=until_ns)
 
     def late(self, now_ns: int) -> list[Request]:
         """Return those whose answer should have come."""

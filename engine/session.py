@@ -34,6 +34,10 @@ COUNTERS: Final = (
     "unknown_messages",
 )
 
+# Who comes so much too late to a deadline did not run, and then has so long to read what waited.
+PAUSE_S: Final = 0.25
+READ_S: Final = 2.0
+
 PING: Final = b'{"op":"ping"}'
 
 
@@ -51,6 +55,7 @@ class Session(Subscriber):
         self._counted.update(dict.fromkeys(COUNTERS, 0))
         self._is_down_noted = self._is_failure_noted = False
         self._down_since_ns = 0
+        self._forgiven_ns = -1
         self._heartbeat = Heartbeat(_ns(options.ping_interval_s), _ns(options.pong_timeout_s))
 
     def add(self, names: Iterable[str], now: Instant) -> None:
@@ -157,6 +162,7 @@ class Session(Subscriber):
         """Do all that is due; nothing without a connection, or once `reconnect_cause` is set."""
         if self._is_idle():
             return
+        self._forgive_pause(now)
         self._check_answers(now)
         self._check_snapshots(now)
         self._check_heartbeat(now)
@@ -181,6 +187,16 @@ class Session(Subscriber):
         """Hand over the messages to send, in order."""
         sends, self._sends = self._sends, []
         return sends
+
+    def _forgive_pause(self, now: Instant) -> None:
+        """A process that was stopped, or busy for long, has not read yet what came in the meantime."""
+        deadline_ns = self.deadline_ns
+        is_late = deadline_ns is not None and now.mono_ns - deadline_ns >= _ns(PAUSE_S)
+        # Once, until something was read: who is always late must notice a dead connection too.
+        if is_late and self._heartbeat.heard_ns > self._forgiven_ns:
+            self._forgiven_ns = now.mono_ns
+            self._wait_until(now.mono_ns + _ns(READ_S))
+            self._heartbeat.wait_until(now.mono_ns + _ns(READ_S))
 
     def _check_heartbeat(self, now: Instant) -> None:
         if self._heartbeat.is_dead(now.mono_ns):

@@ -91,7 +91,7 @@ class Subscriber:
         return {name for name, topic in self._wanted().items() if topic.is_in_step}
 
     def statuses(self) -> Iterator[SubscriptionStatus]:
-        """Tell of each wanted topic where it stands and since when; the last data is not known here."""
+        """Tell of each wanted topic where it stands and since when, as far as it is known here."""
         for topic in self._wanted().values():
             yield SubscriptionStatus(
                 category=self.category,
@@ -105,7 +105,6 @@ class Subscriber:
                 rejected_ns=topic.rejected_ns,
                 reason=topic.reason,
                 first_data_ns=topic.first_data_ns,
-                last_data_ns=0,
             )
 
     # what happened
@@ -120,7 +119,11 @@ class Subscriber:
             topic.without_since_ns = now.wall_ns
             if now.mono_ns - topic.synced_at_ns > _ns(STEADY_S):
                 topic.resyncs = 0
-        if topic.needs_snapshot and topic.state in (TopicState.CONFIRMED, TopicState.AWAITING_SNAPSHOT):
+        if topic.heals:
+            # To subscribe anew would cut off the snapshot that comes by itself.
+            if topic.state is TopicState.CONFIRMED:
+                topic.enter(TopicState.AWAITING_SNAPSHOT, self._snapshot_due_ns(now))
+        elif topic.needs_snapshot and topic.state in (TopicState.CONFIRMED, TopicState.AWAITING_SNAPSHOT):
             self._plan_resync(topic, now)
 
     def stalled(self, names: Iterable[str], start_ns: int, detail: str, now: Instant) -> None:
@@ -188,14 +191,13 @@ class Subscriber:
         if not members:
             return
         self._verdicts.confirmed("subscribe", members, now)
-        snapshot_due_ns = now.mono_ns + _ns(self._options.snapshot_timeout_s)
         for topic in members:
             topic.ack_failures = topic.rejections = 0
             topic.confirmed_ns = now.wall_ns
             if topic.is_removed:
                 topic.enter(TopicState.LEAVING, now.mono_ns)
             elif topic.needs_snapshot and not topic.is_synced:
-                topic.enter(TopicState.AWAITING_SNAPSHOT, snapshot_due_ns)
+                topic.enter(TopicState.AWAITING_SNAPSHOT, self._snapshot_due_ns(now))
             else:
                 topic.enter(TopicState.CONFIRMED)
 
@@ -226,6 +228,16 @@ class Subscriber:
                 del self._topics[topic.name]
 
     # deadlines
+
+    def _wait_until(self, until_ns: int) -> None:
+        """Give whatever the venue owes at least until then."""
+        self._requests.wait_until(until_ns)
+        for topic in self._topics.values():
+            if topic.state is TopicState.AWAITING_SNAPSHOT and topic.due_ns is not None:
+                topic.due_ns = max(topic.due_ns, until_ns)
+
+    def _snapshot_due_ns(self, now: Instant) -> int:
+        return now.mono_ns + _ns(self._options.snapshot_timeout_s)
 
     def _check_answers(self, now: Instant) -> None:
         for request in self._requests.late(now.mono_ns):

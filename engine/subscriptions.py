@@ -25,7 +25,9 @@ class SubscriptionStatus:
     """Where one topic stands on one leg. Times are ns of the wall clock, 0: not yet.
 
     ``is_in_step``: its data can be used. ``reason`` is the venue's, of the last rejection. Of a topic on
-    several legs ``last_data_ns`` is the last data that any of them brought.
+    several legs ``last_data_ns`` is the last data that any of them brought; so is ``first_data_ns`` the first of
+    a topic without snapshots. ``proof`` is what would prove it dead while its connection lives,
+    "quiet (unproven)" where nothing would, and empty until it is in step.
     """
 
     category: str
@@ -39,21 +41,23 @@ class SubscriptionStatus:
     rejected_ns: int
     reason: str
     first_data_ns: int
-    last_data_ns: int
+    last_data_ns: int = 0
+    proof: str = ""
 
 
 @dataclass(slots=True)
 class Subscription:
     """One wanted topic.
 
-    ``needs_snapshot``: the venue sends one after each subscription. ``has_sync``: it is of use only once the
-    dispatcher says so. ``due_ns`` is when its state has something to do (subscribe, give up waiting,
+    ``needs_snapshot``: the venue sends one after each subscription; ``heals``: the next message is one in any
+    case. ``has_sync``: it is of use only once the dispatcher says so. ``due_ns`` is when its state has something to do (subscribe, give up waiting,
     unsubscribe, try again); None: nothing. ``without_since_ns`` is the wall time since when there is no data
     that can be trusted.
     """
 
     name: str
     needs_snapshot: bool
+    heals: bool
     has_sync: bool
     without_since_ns: int
     state: TopicState = TopicState.WANTED
@@ -76,7 +80,7 @@ class Subscription:
     def of(cls, topic: Topic, wall_ns: int) -> "Subscription":
         """Return one that is wanted from now on."""
         has_sync = topic.starts_with_snapshot or topic.begins_with_rest
-        return cls(str(topic), topic.starts_with_snapshot, has_sync, wall_ns)
+        return cls(str(topic), topic.starts_with_snapshot, topic.is_whole_each_time, has_sync, wall_ns)
 
     @property
     def is_in_step(self) -> bool:

@@ -103,8 +103,7 @@ cdef class Answered(Led):
         if topic is None:
             return 0
         self._counts.book_messages += 1
-        if topic.shared is not None and not self._leads(topic, None):
-            self._counts.undesired += 1
+        if topic.shared is not None and not self._leads_full(topic):
             return 0
         if topic.book.state == BookState.LIVE:
             self._take_delta(topic)
@@ -133,7 +132,8 @@ cdef class Answered(Led):
             return self._break(topic, "integrity", "a number needs more than 18 digits at the scale of the book")
         # One message to everybody, as if the venue sent whole books.
         book.write_change(self._decoder.change)
-        return self._apply(topic)
+        self._apply(topic)
+        return self._tell_followers(topic) if topic.shared is not None else 0
 
     cdef OrderBook _spliced(self, Topic topic, Py_ssize_t matched):
         """The answer with the deltas after it; None where a number does not fit."""

@@ -64,15 +64,16 @@ cdef class Decided(Ledger):
         with self._turn(recv_ns, leg, position):
             for name in topics:
                 topic = self._named(name)
-                if topic.kind == TOPIC_STREAM and _concerns(topic, leg):
+                if _concerns(topic, leg) and (topic.kind == TOPIC_STREAM or topic.splice is not None):
                     self._confirm(topic, leg)
+                if topic.kind == TOPIC_STREAM and _concerns(topic, leg):
                     self._close_gap(topic)
                 self._event(name, "confirmed", "")
 
     cpdef removed(self, topics, int64_t recv_ns, int leg=0, uint64_t position=0):
         """These topics are not wanted on a leg any more: later frames of theirs are dropped and counted.
 
-        Where it was their last leg an open gap ends.
+        Where it was their last leg an open gap ends, and an event tells: a rotation is not the end of a topic.
         """
         cdef Topic topic
         with self._turn(recv_ns, leg, position):
@@ -82,7 +83,7 @@ cdef class Decided(Ledger):
                 self._part(topic, leg)
                 if not topic.legs:
                     self._remove(topic)
-                self._event(name, "removed", "")
+                    self._event(name, "removed", "")
 
     cpdef lost(
         self, topics, int64_t start_ns, int64_t recv_ns, str cause, str fault, int leg=ALL_LEGS, uint64_t position=0,
@@ -136,7 +137,7 @@ cdef class Decided(Ledger):
         self._close_gap(topic)
         self._forget(topic)
         topic.removed = True
-        topic.last_recv_ns = 0
+        topic.first_recv_ns = topic.last_recv_ns = 0
         if topic.kind == TOPIC_BOOK:
             topic.book = self._new_book(topic.symbol, topic.name.split(".", 2)[1])
         elif topic.trades is not None:

@@ -124,8 +124,7 @@ cdef class Dispatcher(Answered):
             return 0
         self._counts.trade_messages += 1
         self._close_gap(topic)
-        topic.last_recv_ns = self._recv_ns
-        topic.is_heard = True
+        topic.heard(self._recv_ns)
         if topic.shared is not None:
             count = decoder.trade_count = self._drop_late(topic, count)
         if topic.trades.ahead is not None:
@@ -180,8 +179,7 @@ cdef class Dispatcher(Answered):
         if topic.shared is not None and not self._leads(topic, content_of(kind, items, self._decoder.data)):
             return 0
         self._close_gap(topic)
-        topic.last_recv_ns = self._recv_ns
-        topic.is_heard = True
+        topic.heard(self._recv_ns)
         if kind == KLINE:
             self._counts.kline_messages += 1
             topic.klines.note(items)

@@ -3,7 +3,9 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint64_t
 
+from ext.book cimport BookState, OrderBook
 from ext.carriers cimport Carrier, Carriers
+from ext.change cimport BookChange
 from ext.continuity cimport Continuity
 from ext.decoder cimport Decoder
 from ext.digest cimport text_digest
@@ -27,9 +29,18 @@ cdef class Led(Legs):
         return shared
 
     cdef int _confirm(self, Topic topic, int leg) except -1:
+        if topic.splice is not None:
+            return self._confirm_full(topic, leg)
         if topic.shared is not None and leg in topic.legs:
             topic.shared.elect(topic.shared.of(leg), self._recv_ns)
         return Legs._confirm(self, topic, leg)
+
+    cdef int _confirm_full(self, Topic topic, int leg) except -1:
+        """Another leg of a LIVE book is in step: its changes go on where those of the leading leg end."""
+        if topic.shared is not None and leg in topic.legs and topic.book.state == BookState.LIVE:
+            topic.shared.elect(topic.shared.of(leg))
+            self._tell_sync(topic)
+        return 0
 
     # -- losing
 
@@ -71,7 +82,9 @@ cdef class Led(Legs):
         if not was_leader:
             return False
         if topic.splice is not None:
-            # A full book is begun by an answer of REST, which whoever leads is asked for.
+            if topic.book.state == BookState.LIVE:
+                return False
+            # It is begun by an answer of REST, which whoever leads is asked for.
             self._forget(topic)
             legs.elect(leader, self._recv_ns)
             self._open_gap(topic, cause, fault, start_ns, detail)
@@ -107,6 +120,36 @@ cdef class Led(Legs):
         if len(topic.legs) < 2:
             self._unshare(topic)
         return is_led
+
+    cdef bint _leads_full(self, Topic topic) except -1:
+        """Whether the decoded delta of a full book is to be taken: the first arrival that continues it, else the leader's."""
+        cdef:
+            BookChange change = self._decoder.change
+            OrderBook book = topic.book
+            bint was_in_step = topic.shared.of(self._leg).in_step
+            bint leads = self._leads(topic, None)
+            bint is_live = book.state == BookState.LIVE
+
+        if is_live and not leads and not was_in_step:
+            self._tell_sync(topic)
+        if is_live and 1 < change.update_id <= book.update_id and change.seq <= book.seq:
+            self._counts.late += 1
+            return False
+        if leads or (is_live and change.update_id == book.update_id + 1):
+            return True
+        self._counts.undesired += 1
+        return False
+
+    cdef int _tell_followers(self, Topic topic) except -1:
+        """A full book has begun: that concerns all legs that were heard, not only the one that leads."""
+        cdef int present = self._leg
+        cdef Carrier carrier
+        for carrier in topic.shared.carriers:
+            if carrier.in_step and carrier.leg != present:
+                self._leg = carrier.leg
+                self._tell_sync(topic)
+        self._leg = present
+        return 0
 
     cdef bint _leads_ticker(self, Topic topic) except -1:
         """Whether a ticker is to be delivered; where not it is merged with what its own leg told."""

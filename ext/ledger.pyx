@@ -102,6 +102,11 @@ cdef class Ledger:
         cdef Topic known = self._topics.by_name.get(topic)
         return [] if known is None else list(known.legs)
 
+    def first_recv_ns(self, str topic):
+        """When the first message of a topic came that is neither book nor ticker, since it was wanted; else 0."""
+        cdef Topic known = self._topics.by_name.get(topic)
+        return 0 if known is None else known.first_recv_ns
+
     def last_recv_ns(self, str topic):
         """When the last good frame of a topic came (wall clock ns); 0 where none has."""
         cdef Topic known = self._topics.by_name.get(topic)

@@ -129,8 +129,11 @@ cdef class Legs(Continuity):
         return topic.part(leg)
 
     cdef int _unshare(self, Topic topic) except -1:
-        """With one leg left, forget about legs as soon as that one has all that the others brought."""
-        if len(topic.legs) < 2 and topic.shared.is_settled():
+        """With one leg left, forget about legs as soon as that one has all that the others brought.
+
+        Of a full book nobody knows when that is.
+        """
+        if not topic.legs or (len(topic.legs) < 2 and topic.splice is None and topic.shared.is_settled()):
             topic.shared = None
         return 0
 
@@ -178,7 +181,8 @@ cdef class Legs(Continuity):
 
     cdef int _break(self, Topic topic, str cause, str detail, int64_t missing=-1) except -1:
         cdef list others
-        if topic.shared is None or cause in _LEG_FAULTS:
+        # The legs of a full book cannot make up for each other: whatever breaks it, it begins anew.
+        if topic.shared is None or (cause in _LEG_FAULTS and topic.splice is None):
             return Continuity._break(self, topic, cause, detail, missing)
         others = [leg for leg in topic.legs if leg != self._leg]
         topic.shared.put_all_out()

@@ -35,6 +35,7 @@ cdef class Topic:
         bint removed
         bint is_strict
         int64_t wanted_ns    # since when a leg is to carry it; 0 where nobody decided so
+        int64_t first_recv_ns   # of a stream: its first message; other topics begin with what their session is told
         int64_t last_recv_ns
         bint is_heard        # a stream: confirmed, or had data, since it was wanted or lost
         int forbidden        # Violation bits that its book can never have
@@ -53,6 +54,7 @@ cdef class Topic:
         bytes _key
 
     cdef Hole hole(self)
+    cdef int heard(self, int64_t recv_ns) except -1
     cdef int tell_more(self) except -1
     cdef int join(self, int leg) except -1
     cdef int part(self, int leg) except -1

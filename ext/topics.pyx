@@ -52,6 +52,14 @@ cdef class Topic:
         """What a backfill may fill; None for topics that have none."""
         return self.trades if self.trades is not None else self.klines
 
+    cdef int heard(self, int64_t recv_ns) except -1:
+        """A message of a stream came."""
+        self.last_recv_ns = recv_ns
+        self.is_heard = True
+        if self.first_recv_ns == 0:
+            self.first_recv_ns = recv_ns
+        return 0
+
     cdef int tell_more(self) except -1:
         self.has_more = (
             bool(self.peers) or self.splice is not None or self.audit is not None or self.book.rpi is not None

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 import uvloop
 
+from engine.bybit.pacer import Pacer
 from engine.bybit.rest import RestClient
 from engine.clock import NS_PER_S, Clock, SystemClock
 from engine.decisions import obey
@@ -69,6 +70,7 @@ class Capture:
         self._taken = asyncio.Event()
         self._rotating: asyncio.Task[int] | None = None
         self._listener = listener or Listener()
+        self._pacer = Pacer()  # one allowance for all that this process asks of REST
         self._clock = clock or SystemClock()
         self._started = self._clock.now()
         self._clock_offset_ns = self._started.wall_ns - self._started.mono_ns
@@ -123,7 +125,8 @@ class Capture:
     @asynccontextmanager
     async def _reading(self, *, insists: bool) -> AsyncIterator[Markets]:
         config = self.config
-        async with RestClient(config.environment, region=config.region, url=config.rest_url) as rest:
+        client = RestClient(config.environment, region=config.region, url=config.rest_url, pacer=self._pacer)
+        async with client as rest:
             self._markets = Markets(
                 config.market,
                 rest,
@@ -169,6 +172,7 @@ class Capture:
             region=config.region,
             url=config.url,
             rest_url=config.rest_url,
+            pacer=self._pacer,
             second_url=config.second_url,
             journal=journal,
             clock=self._clock,

@@ -93,6 +93,11 @@ class Topic:
         return self.kind in ("orderbook", "tickers") and not self.begins_with_rest
 
     @property
+    def is_whole_each_time(self) -> bool:
+        """Whether each of its messages is a snapshot, and repeated when nothing changes."""
+        return self.kind == "orderbook" and self.parameter == "1"
+
+    @property
     def begins_with_rest(self) -> bool:
         """Whether its book begins with an answer of REST, as only deltas are sent."""
         return self.kind == "orderbook" and self.parameter == "full"

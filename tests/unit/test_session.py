@@ -11,6 +11,7 @@ from tests.support.sessions import Bench
 
 BOOK = "orderbook.50.BTCUSDT"
 TRADES = "publicTrade.BTCUSDT"
+LEVEL1 = "orderbook.1.BTCUSDT"
 
 
 def subscribed(*topics: str, category: str = "linear", **options: float) -> Bench:
@@ -381,6 +382,69 @@ def test_a_snapshot_that_comes_by_itself_saves_the_resync() -> None:
     assert bench.state(BOOK) == "confirmed"
     bench.wait(5)
     assert bench.take() == []
+
+
+def test_level_1_waits_for_its_next_snapshot() -> None:
+    bench = subscribed(LEVEL1)
+    bench.desync(LEVEL1)
+    bench.wait(3)
+    assert (bench.state(LEVEL1), bench.take()) == ("awaiting snapshot", [])
+    bench.sync(LEVEL1)
+    bench.wait(60)
+    assert (bench.state(LEVEL1), bench.take()) == ("confirmed", [])
+    assert bench.decided(RecordKind.STALLED) == []
+
+
+def test_level_1_whose_next_snapshot_stays_away_is_subscribed_anew() -> None:
+    bench = subscribed(LEVEL1, snapshot_timeout_s=5)
+    bench.desync(LEVEL1)
+    bench.wait(4)
+    bench.desync(LEVEL1)
+    bench.wait(1)
+    assert [request["op"] for request in bench.take()] == ["unsubscribe"]
+    assert bench.decided(RecordKind.STALLED)[0]["topics"] == [LEVEL1]
+
+
+def test_a_process_that_was_stopped_reads_before_it_judges() -> None:
+    bench = subscribed(BOOK)
+    bench.is_silent = True
+    bench.wait(20)
+    assert bench.pings == 1
+    bench.session.add([TRADES, LEVEL1], bench.clock.now())
+    bench.tick()
+    (request,) = bench.take()
+    bench.clock.advance(30)
+    bench.tick()
+    assert bench.session.reconnect_cause is None
+    bench.session.heard(bench.clock.now().mono_ns)
+    bench.ack(request)
+    counters = bench.session.counters
+    assert (counters["late_answers"], bench.take()) == (0, [])
+
+
+def test_a_connection_that_died_while_the_process_was_stopped_is_replaced() -> None:
+    bench = subscribed(BOOK)
+    bench.is_silent = True
+    bench.wait(20)
+    bench.clock.advance(30)
+    bench.tick()
+    bench.wait(1.9)
+    assert bench.session.reconnect_cause is None
+    bench.wait(0.2)
+    assert bench.session.reconnect_cause == "pong_timeout"
+
+
+def test_who_is_always_late_still_notices_a_dead_connection() -> None:
+    bench = subscribed(BOOK)
+    bench.is_silent = True
+    bench.wait(20)
+    begun_ns = bench.clock.now().mono_ns
+    while bench.session.reconnect_cause is None and bench.clock.now().mono_ns < begun_ns + 60 * 10**9:
+        due_ns = bench.session.deadline_ns
+        assert due_ns is not None
+        bench.clock.advance_to(due_ns + 5 * 10**8)
+        bench.tick()
+    assert bench.session.reconnect_cause == "pong_timeout"
 
 
 def test_a_snapshot_amid_the_unsubscribe_is_not_trusted() -> None:
