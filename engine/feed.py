@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import random as random_module
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -33,6 +34,8 @@ from ext.listener import Listener
 
 __all__ = ["Feed"]
 
+logger = logging.getLogger("tapehead")
+
 
 class Feed:
     """Live market data of the venue's public streams, delivered to ``listener`` (docs/callbacks.md is the
@@ -41,8 +44,9 @@ class Feed:
     ``environment`` is mainnet, testnet or demo; ``region`` one of `engine.bybit.endpoints.REGIONS`; ``url``
     replaces the base URL (``wss://``, or ``ws://`` to this machine), ``second_url`` that of the second leg of
     topics that have two, ``rest_url`` that of REST. ``pacer`` keeps the allowance of REST requests: to be
-    shared with whatever else of this process asks. ``journal`` records every frame and decision. To run a feed in virtual time ``clock``, ``random`` and ``opener`` (how a connection is opened,
-    see `engine.websocket`) are replaced, together with the event loop. Further options are those of
+    shared with whatever else of this process asks. ``journal`` records every frame and decision. To run a
+    feed in virtual time ``clock``, ``random`` and ``opener`` (how a connection is opened, see
+    `engine.websocket`) are replaced, together with the event loop. Further options are those of
     `engine.config.FeedOptions`. Raises UsageError for what cannot be.
 
     One thread, one event loop. `run` blocks until Ctrl-C; inside a loop of yours use ``async with feed:``.
@@ -92,6 +96,7 @@ class Feed:
         self._background: set[asyncio.Task[Any]] = set()
         self._reserved: Mapping[str, Collection[int]] = {}
         self._is_running = False
+        self._faults = 0
 
     # what is wanted
 
@@ -336,6 +341,7 @@ class Feed:
         for fleet in self._fleets.values():
             total.update(fleet.counters)
         total.update(self._watch.counters)
+        total["faults"] += self._faults
         return dict(total)
 
     def gauges(self) -> dict[str, Any]:
@@ -402,7 +408,13 @@ class Feed:
     def _carry_out(self) -> None:
         decisions, self._decisions = self._decisions, []
         for fleet, decision in decisions:
-            self._decider.carry_out(fleet.dispatcher, [decision], 0, self._fail)
+            self._decider.carry_out(fleet.dispatcher, [decision], 0, self._fault)
+
+    def _fault(self, error: Exception) -> None:
+        """What could not be recorded, or obeyed, must not end the feed: counted, the first one logged."""
+        self._faults += 1
+        if self._faults == 1:
+            logger.error("a fault of the feed", exc_info=error)
 
 
 def _named(symbols: Iterable[str]) -> set[str]:

@@ -92,7 +92,7 @@ class Placement:
         return iter(self._homes)
 
     def place(self, groups: Iterable[Sequence[str]], *, hot: bool = False) -> dict[Shard, list[str]]:
-        """Place groups of topics, each group together, and return what each shard got.
+        """Place groups of topics, each together as far as a connection has room, and return what each shard got.
 
         A group goes to where its symbol is, else to the lightest shard with room, else to a new one. ``hot``:
         each group of a new symbol gets a shard of its own. Topics that are placed already stay there.
@@ -126,7 +126,18 @@ class Placement:
         for group in groups:
             fresh.append([topic for topic in dict.fromkeys(group) if topic not in known])
             known.update(group)
-        return [group for group in fresh if group]
+        return [part for group in fresh for part in self._parts(group)]
+
+    def _parts(self, group: Sequence[str]) -> Iterator[list[str]]:
+        """Cut a group that no connection has room for."""
+        part = Shard()
+        for topic in group:
+            if not self._has_room(part, [topic]):
+                yield list(part.topics)
+                part = Shard()
+            part.add([topic])
+        if part.topics:
+            yield list(part.topics)
 
     def _open(self, *, hot: bool = False) -> Shard:
         self.shards.append(Shard(hot=hot))

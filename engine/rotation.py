@@ -39,6 +39,8 @@ async def rotate(fleet: Fleet, shard: Shard) -> bool:
         old.note("rotation_failed", f"leg {new.session.leg} was not in step after {ROTATION_TIMEOUT_S:g} s")
     else:
         leaving = old
+        if not fleet.carriers(shard):
+            return False  # its topics are gone, and both connections with them
         new.note("rotated", f"leg {new.session.leg} instead of leg {old.session.leg}")
     finally:
         fleet.drop_carrier(shard, leaving)

@@ -190,8 +190,8 @@ class Session(Subscriber):
 
     def _forgive_pause(self, now: Instant) -> None:
         """A process that was stopped, or busy for long, has not read yet what came in the meantime."""
-        deadline_ns = self.deadline_ns
-        is_late = deadline_ns is not None and now.mono_ns - deadline_ns >= _ns(PAUSE_S)
+        due_ns = min([self._heartbeat.deadline_ns, *self._answers_due_ns()])
+        is_late = now.mono_ns - due_ns >= _ns(PAUSE_S)
         # Once, until something was read: who is always late must notice a dead connection too.
         if is_late and self._heartbeat.heard_ns > self._forgiven_ns:
             self._forgiven_ns = now.mono_ns

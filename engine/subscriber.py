@@ -229,6 +229,11 @@ class Subscriber:
 
     # deadlines
 
+    def _answers_due_ns(self) -> list[int]:
+        """When each thing is due that the venue owes."""
+        snapshots = (topic for topic in self._topics.values() if topic.state is TopicState.AWAITING_SNAPSHOT)
+        return self._requests.deadlines_ns + [topic.due_ns for topic in snapshots if topic.due_ns is not None]
+
     def _wait_until(self, until_ns: int) -> None:
         """Give whatever the venue owes at least until then."""
         self._requests.wait_until(until_ns)
@@ -243,6 +248,11 @@ class Subscriber:
         for request in self._requests.late(now.mono_ns):
             self._counted["late_answers"] += 1
             members = self._close(request)
+            # Whether the venue did as it was asked is not known: what is not wanted is left once more.
+            for topic in members:
+                if topic.is_removed:
+                    topic.enter(TopicState.LEAVING, now.mono_ns)
+            members = [topic for topic in members if not topic.is_removed]
             if request.op == "unsubscribe":
                 self._unsubscribed(members, now)
                 continue

@@ -25,9 +25,9 @@ class SubscriptionStatus:
     """Where one topic stands on one leg. Times are ns of the wall clock, 0: not yet.
 
     ``is_in_step``: its data can be used. ``reason`` is the venue's, of the last rejection. Of a topic on
-    several legs ``last_data_ns`` is the last data that any of them brought; so is ``first_data_ns`` the first of
-    a topic without snapshots. ``proof`` is what would prove it dead while its connection lives,
-    "quiet (unproven)" where nothing would, and empty until it is in step.
+    several legs ``last_data_ns`` is the last data that any of them brought; so is ``first_data_ns`` the first
+    of a topic without snapshots. ``proof`` is what would prove it dead while its connection lives, "quiet
+    (unproven)" where nothing would, and empty until it is in step.
     """
 
     category: str
@@ -50,9 +50,9 @@ class Subscription:
     """One wanted topic.
 
     ``needs_snapshot``: the venue sends one after each subscription; ``heals``: the next message is one in any
-    case. ``has_sync``: it is of use only once the dispatcher says so. ``due_ns`` is when its state has something to do (subscribe, give up waiting,
-    unsubscribe, try again); None: nothing. ``without_since_ns`` is the wall time since when there is no data
-    that can be trusted.
+    case. ``has_sync``: it is of use only once the dispatcher says so. ``due_ns`` is when its state has
+    something to do (subscribe, give up waiting, unsubscribe, try again); None: nothing. ``without_since_ns``
+    is the wall time since when there is no data that can be trusted.
     """
 
     name: str

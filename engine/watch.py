@@ -19,7 +19,7 @@ from engine.decisions import Payload
 from engine.errors import TapeheadError
 from engine.full_book import FullBooks
 from engine.gauges import Gauges
-from engine.liveness import SAMPLE_S, Liveness
+from engine.liveness import SAMPLE_S, Liveness, Verdict
 from ext.book import BookState
 from ext.dispatch import Dispatcher
 from ext.journal import RecordKind
@@ -180,20 +180,18 @@ class Watch:
         if kept.in_step != kept.judged:
             kept.judged = set(kept.in_step)
             kept.liveness.watch(sorted(kept.judged))
-        for verdict in kept.liveness.tick(now.mono_ns):
-            carriers = [
-                connection
-                for connection in connections
-                if connection.session.category == kept.name
-                and verdict.leg in (None, connection.session.leg)
-                and verdict.topic in connection.session.in_step()
-            ]
-            start_ns = now.wall_ns - verdict.silent_ns
-            if verdict.leg is None:
-                start_ns = kept.dispatcher.last_recv_ns(verdict.topic) or start_ns
-            for connection in carriers:
-                self._probe(connection, now)
-                connection.stalled([verdict.topic], min(start_ns, now.wall_ns), verdict.detail)
+        verdicts = kept.liveness.tick(now.mono_ns)
+        if not verdicts:
+            return
+        for connection in connections:
+            if connection.session.category != kept.name:
+                continue
+            in_step = connection.session.in_step()
+            for verdict in verdicts:
+                if verdict.topic in in_step and verdict.leg in (None, connection.session.leg):
+                    self._probe(connection, now)
+                    start_ns = _silent_since_ns(kept, verdict, now)
+                    connection.stalled([verdict.topic], start_ns, verdict.detail)
 
     def _probe(self, connection: Connection, now: Instant) -> None:
         """A connection that is silent altogether may be dead itself: a ping tells, before the next is due."""
@@ -314,6 +312,14 @@ class Watch:
         self._counted["watch_faults"] += 1
         if self._counted["watch_faults"] == 1:
             logger.error("a fault of the watch", exc_info=error)
+
+
+def _silent_since_ns(kept: _Category, verdict: Verdict, now: Instant) -> int:
+    """When the last good frame came, by the wall clock."""
+    start_ns = now.wall_ns - verdict.silent_ns
+    if verdict.leg is None:
+        start_ns = kept.dispatcher.last_recv_ns(verdict.topic) or start_ns
+    return min(start_ns, now.wall_ns)
 
 
 def _key(topic: str) -> str:

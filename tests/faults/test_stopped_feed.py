@@ -14,7 +14,7 @@ import sys
 import engine
 
 feed = engine.Feed(
-    engine.Listener(), url=sys.argv[1], ping_interval_s=0.5, pong_timeout_s={PONG_TIMEOUT_S}, reconnect_delay_s=0.05
+    engine.Listener(), url=sys.argv[1], ping_interval_s=0.5, pong_timeout_s={PONG_TIMEOUT_S}
 )
 feed.subscribe("linear", ["BTCUSDT"])
 feed.run()

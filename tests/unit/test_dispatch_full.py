@@ -201,3 +201,74 @@ def test_removed_and_wanted_again_it_begins_anew(dispatcher: Dispatcher, control
     assert full_book(dispatcher).state == BookState.EMPTY
     dispatcher.feed(delta(8), 60)
     assert control.desyncs == [TOPIC, TOPIC]
+
+
+@pytest.fixture
+def two_legs(dispatcher: Dispatcher) -> Dispatcher:
+    """The book is LIVE at 7 by leg 0; leg 1 was asked for it too."""
+    dispatcher.rest("full_book", TOPIC, book_answer(6, [("3", "2")], []), 50)
+    dispatcher.desired([TOPIC], 51, 1)
+    return dispatcher
+
+
+def test_another_leg_of_a_live_book_is_in_step_once_confirmed(
+    two_legs: Dispatcher, control: ControlNotes, notes: Notes
+) -> None:
+    control.syncs.clear()
+    two_legs.confirmed([TOPIC], 52, 1)
+    assert control.syncs == [TOPIC]
+    two_legs.removed([TOPIC], 53, 0)
+    two_legs.feed(delta(7), 54, 1)
+    two_legs.feed(delta(8), 55, 1)
+    assert full_book(two_legs).update_id == 8
+    assert (notes.gaps, two_legs.counters["late"]) == ([], 1)
+
+
+def test_whichever_leg_continues_a_full_book_is_taken(two_legs: Dispatcher, notes: Notes) -> None:
+    two_legs.feed(delta(8), 60, 1)
+    two_legs.feed(delta(8), 61, 0)
+    two_legs.feed(delta(9), 62, 0)
+    two_legs.disconnected(0, 63)
+    two_legs.feed(delta(9), 64, 1)
+    two_legs.feed(delta(10), 65, 1)
+    assert full_book(two_legs).update_id == 10
+    assert notes.gaps == []
+
+
+def test_a_full_book_that_breaks_on_one_leg_begins_anew_on_all(
+    two_legs: Dispatcher, notes: Notes, control: ControlNotes
+) -> None:
+    two_legs.feed(delta(8), 60, 1)
+    control.desyncs.clear()
+    two_legs.feed(delta(10), 61, 0)
+    assert [gap.cause for gap in notes.gaps] == ["sequence"]
+    assert control.desyncs == [TOPIC, TOPIC]
+    for leg in (0, 1):
+        for update_id in (11, 12):
+            two_legs.feed(delta(update_id), 62, leg)
+    assert full_book(two_legs).state == BookState.STALE
+    control.syncs.clear()
+    two_legs.rest("full_book", TOPIC, book_answer(11, [("3", "2")], []), 63)
+    assert full_book(two_legs).update_id == 12
+    assert control.syncs == [TOPIC, TOPIC]
+    assert notes.gaps[-1].is_closed
+
+
+def test_a_restart_on_all_legs_of_a_full_book_is_no_book_that_stays(
+    two_legs: Dispatcher, notes: Notes
+) -> None:
+    two_legs.feed(delta(8), 60, 1)
+    for update_id in (1, 2, 3):
+        for leg in (0, 1):
+            two_legs.feed(delta(update_id, seq=1000 + update_id), 61, leg)
+    assert full_book(two_legs).state == BookState.STALE
+    assert [gap.cause for gap in notes.gaps] == ["restart"]
+
+
+def test_a_full_book_whose_legs_were_all_removed_begins_anew(two_legs: Dispatcher, notes: Notes) -> None:
+    two_legs.removed([TOPIC], 60, 0)
+    two_legs.removed([TOPIC], 60, 1)
+    two_legs.desired([TOPIC], 61, 5)
+    two_legs.feed(delta(9), 62, 5)
+    two_legs.rest("full_book", TOPIC, book_answer(9, [("3", "2")], []), 63, 5)
+    assert full_book(two_legs).update_id == 9

@@ -119,3 +119,14 @@ def test_the_limits_hold_whatever_comes_and_goes(seed: int) -> None:
         now = {topic: placement._homes[topic] for topic in placement.topics}
         assert all(homes[topic] is shard for topic, shard in now.items() if topic in homes)
         homes = now
+
+
+def test_a_group_larger_than_a_connection_is_parted() -> None:
+    placement = Placement("linear")
+    group = [
+        f"kline.{interval}.COIN{number:04}USDT" for number in range(500) for interval in ("1", "5", "60")
+    ]
+    placement.place([group])
+    check(placement)
+    assert sorted(placement.topics) == sorted(group)
+    assert len(placement.shards) == 2
