@@ -93,7 +93,8 @@ class Capture:
                     if self._standby is not None:
                         await self._stand_by(self._standby, feed, stop, on_ready)
                     await self._beat(feed, stop, on_ready, needs_network=needs_network)
-                await self._write_status(feed)
+                if self.spool is not None:
+                    await self._write_status(feed)
 
     async def _beat(
         self, feed: Feed, stop: asyncio.Event, on_ready: Callable[[], None], *, needs_network: bool

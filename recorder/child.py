@@ -115,6 +115,10 @@ class Child:
         """Do not start the process again when it ends, which it is about to do."""
         self._is_stopping = True
 
+    def restart(self) -> None:
+        """End the process at once; it is started again."""
+        self._end()
+
     @property
     def pid(self) -> int:
         """The process at present, 0 before the first."""
@@ -123,6 +127,9 @@ class Child:
     def kill(self) -> None:
         """End the process at once."""
         self._is_stopping = True
+        self._end()
+
+    def _end(self) -> None:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 

@@ -141,6 +141,7 @@ class _Scan:
             if payload["topics"]:
                 for category in self._present.topics:
                     self._present.keep(category, payload["topics"].get(category, ()))
+            self._present.begin_run()
         for one in payload["connections"]:
             self._categories[one["connection"]] = one["category"]
         for category, topics in payload["topics"].items():

@@ -16,6 +16,7 @@ class DataFolder:
     """Paths of one recording, and the files in which its processes say each second how they are.
 
     DIR/lock                  held by the supervisor that records here
+    DIR/takeover.lock         held by the one that is taking over
     DIR/spool/                what was recorded (docs/spool.md); of further shards DIR/spool-1/ ...
     DIR/clickhouse/           the embedded database
     DIR/control.sock          where a recording that runs is asked for changes

@@ -27,11 +27,11 @@ class FolderInUseError(MachineError):
 class FolderLock:
     """Holds a folder for this process until `release` or the end of the process, however it ends.
 
-    FolderInUseError where another process holds it. The file ``lock`` stays; only the lock on it counts.
+    FolderInUseError where another process holds it. The file ``name`` stays; only the lock on it counts.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    def __init__(self, folder: Path, name: str = "lock") -> None:
+        self._fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -52,6 +52,12 @@ class FolderLock:
                 if mono_ns() > due_ns:
                     raise
             await asyncio.sleep(WAIT_POLL_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Let the folder go. May be repeated."""

@@ -16,7 +16,6 @@ from recorder import ledger
 from recorder.instruments import set_scales
 from recorder.segments import first_payload
 from recorder.spool_reader import Routes, SpoolReader
-from recorder.takeover import SUCCESSOR_LEG
 from recorder.wanted import Wanted
 
 __all__ = ["Playback"]
@@ -150,7 +149,10 @@ class Playback:
             self._routes[payload["connection"]] = (dispatcher, payload["leg"])
         decisions.obey(dispatcher, kind, payload, record.recv_ns, record.position)
         if kind == RecordKind.REQUESTED and payload["op"] == "desire":
-            self._wanted.join(dispatcher.category, payload["topics"], payload["leg"])
+            for leg, left in self._wanted.join(
+                dispatcher.category, payload["topics"], payload["leg"]
+            ).items():
+                dispatcher.removed(left, record.recv_ns, leg, record.position)
         elif kind == RecordKind.REQUESTED and payload["op"] == "remove":
             self._wanted.part(dispatcher.category, payload["topics"], payload["leg"])
 
@@ -160,9 +162,9 @@ class Playback:
             self._routes.clear()
             if payload["previous_recv_ns"]:
                 self._lose_all(record, payload["previous_recv_ns"])
-            self._remove_successor(record)
             if payload["topics"]:
                 self._remove_others(record, payload["topics"])
+            self._wanted.begin_run()
         for one in payload.get("waiting", ()):
             self._restate(self._dispatcher(one["category"]), one["topics"], record, one["leg"])
         for connection in payload["connections"]:
@@ -191,13 +193,6 @@ class Playback:
                 record.position,
                 "the recorder was not running",
             )
-
-    def _remove_successor(self, record: Record) -> None:
-        """A takeover that was announced before this start did not come."""
-        for category in self._wanted.topics:
-            if announced := self._wanted.on(category, SUCCESSOR_LEG):
-                self._dispatcher(category).removed(announced, record.recv_ns, SUCCESSOR_LEG, record.position)
-                self._wanted.part(category, announced, SUCCESSOR_LEG)
 
     def _remove_others(self, record: Record, wanted: dict[str, list[str]]) -> None:
         """End what was wanted before this start and is not any more: its loss ends here."""

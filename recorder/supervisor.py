@@ -26,6 +26,7 @@ __all__ = ["Status", "Supervisor"]
 STOP_TIMEOUT_S: Final = 15.0  # capture writes its last records in much less
 STATUS_INTERVAL_S: Final = 1.0
 TAKEOVER_TIMEOUT_S: Final = 120.0
+TAKEOVER_LOCK: Final = "takeover.lock"  # one at a time takes over
 YIELD_LOADER_S: Final = 5.0  # what the old loader does not load by then the new one does
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,11 @@ class Supervisor:
         lock: FolderLock | None = None
         try:
             if self._takes_over:
-                lock = await self._take_over(work)
+                with FolderLock(self.folder.path, TAKEOVER_LOCK):
+                    if not await self._get_in_step(stop, work):
+                        logger.warning("ended before it took over: the recording that runs goes on")
+                        return True
+                    lock = await self._take_over()
             else:
                 lock = FolderLock(self.folder.path)
                 for child in children:
@@ -215,8 +220,13 @@ class Supervisor:
             if given[name] != ours:
                 problem = f"{name} was {given[name]!r}, the recording that runs has {ours!r}"
                 raise UsageError(problem, "take over with the same, or end that recording first")
+        self._check_ours()
         self._frozen_until_ns = mono_ns() + round(TAKEOVER_TIMEOUT_S * NS_PER_S)
-        captures = await asyncio.gather(*(child.ask({"do": "takeover"}) for child in self.captures))
+        try:
+            captures = await asyncio.gather(*(child.ask({"do": "takeover"}) for child in self.captures))
+        except TapeheadError:
+            await self._call_off()
+            raise
         if self._thawing is not None:
             self._thawing.cancel()
         self._thawing = asyncio.create_task(self._thaw())
@@ -225,6 +235,7 @@ class Supervisor:
     async def _yield(self, asked: dict[str, Any]) -> Answer:
         """End all capture processes for another recording; this one ends after the answer."""
         changes.only(asked)
+        self._check_ours()
         if mono_ns() >= self._frozen_until_ns:
             raise UsageError("nothing was agreed on, or too long ago", 'ask "takeover" first')
         self.is_taken_over = True
@@ -242,10 +253,21 @@ class Supervisor:
     async def _thaw(self) -> None:
         """Go on alone where the other recording did not come back in time."""
         await asyncio.sleep(TAKEOVER_TIMEOUT_S)
+        logger.warning("another recording began to take over and did not")
+        await self._call_off()
+
+    async def _call_off(self) -> None:
+        self._frozen_until_ns = 0
         ends = await asyncio.gather(
             *(child.ask({"do": "takeover_is_off"}) for child in self.captures), return_exceptions=True
         )
-        logger.warning("another recording began to take over and did not: %s", [str(end) for end in ends])
+        for child, end in zip(self.captures, ends, strict=True):
+            if isinstance(end, BaseException):  # started anew it knows of no takeover
+                logger.warning("%s was not told that nothing takes over: %s", child.name, end)
+
+    def _check_ours(self) -> None:
+        if self.is_taken_over:
+            raise UsageError("another recording has taken over from this one", "ask that one in a moment")
 
     def _check_free(self) -> None:
         if mono_ns() < self._frozen_until_ns:
@@ -254,22 +276,49 @@ class Supervisor:
 
     # takeover: the new recording's side
 
-    async def _take_over(self, work: list[asyncio.Task[Any]]) -> FolderLock:
-        """Have the capture processes get in step, and the old recording end; return its folder's lock."""
+    async def _get_in_step(self, stop: asyncio.Event, work: list[asyncio.Task[Any]]) -> bool:
+        """Start capture processes that stand by; return once all are in step, False where told to stop."""
         asked = {"do": "takeover", "recorder": self.config.recorder, "shards": self.config.shards}
         self._formers = (await asyncio.to_thread(ask, self.folder, asked))["captures"]
         work += [asyncio.create_task(child.keep()) for child in self.captures]
-        for child in self.captures:
-            await self._until(child.ready, work)
-        connections = (await asyncio.to_thread(ask, self.folder, {"do": "yield"}))["connections"]
-        await asyncio.gather(
-            *(
-                child.ask({"do": "take", "connections": of})
-                for child, of in zip(self.captures, connections, strict=True)
+        ready = asyncio.create_task(self._all_ready())
+        try:
+            await self._until(stop, [ready, *work])
+        finally:
+            ready.cancel()
+        return not stop.is_set()
+
+    async def _take_over(self) -> FolderLock:
+        """Have the old recording end and go on in its place; return its folder's lock.
+
+        From here on there is no way back: a capture process that cannot go on where the old one ended begins
+        like any that is started again, and what was not recorded until then is in the ledger.
+        """
+        try:
+            connections = (await asyncio.to_thread(ask, self.folder, {"do": "yield"}))["connections"]
+        except MachineError as error:  # it has ended, unless it holds its folder still
+            lock = await FolderLock.wait(self.folder.path, TAKEOVER_TIMEOUT_S)
+            logger.error(
+                "the old recording handed nothing over (%s): recording begins anew, with a gap", error
             )
-        )
+            self._formers = None
+            for child in self.captures:
+                child.restart()
+            return lock
         self._formers = None
+        await asyncio.gather(*map(self._take, self.captures, connections))
         return await FolderLock.wait(self.folder.path, TAKEOVER_TIMEOUT_S)
+
+    async def _all_ready(self) -> None:
+        for child in self.captures:
+            await child.ready.wait()
+
+    async def _take(self, child: Child, connections: list[dict[str, Any]]) -> None:
+        try:
+            await child.ask({"do": "take", "connections": connections})
+        except TapeheadError as error:
+            logger.error("%s could not take over (%s): it begins anew, with a gap", child.name, error)
+            child.restart()
 
     # inside
 

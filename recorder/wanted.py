@@ -10,6 +10,7 @@ class Wanted:
 
     def __init__(self) -> None:
         self._legs: dict[str, dict[str, set[int]]] = {}
+        self._carried_over: set[tuple[str, str]] = set()  # their legs are those of an earlier run
 
     @property
     def topics(self) -> dict[str, list[str]]:
@@ -21,15 +22,21 @@ class Wanted:
         known = self._legs.get(category, {})
         return [topic for topic in dict.fromkeys(topics) if topic not in known]
 
-    def on(self, category: str, leg: int) -> list[str]:
-        """Return the topics that are wanted on a leg."""
-        return sorted(topic for topic, legs in self._legs.get(category, {}).items() if leg in legs)
+    def begin_run(self) -> None:
+        """Another run of the recorder begins: what it wants leaves the legs of the run before."""
+        self._carried_over = {(category, topic) for category, legs in self._legs.items() for topic in legs}
 
-    def join(self, category: str, topics: Iterable[str], leg: int) -> None:
-        """Want topics on a leg."""
+    def join(self, category: str, topics: Iterable[str], leg: int) -> dict[int, list[str]]:
+        """Want topics on a leg; return those that leave legs of an earlier run by that, by leg."""
         known = self._legs.setdefault(category, {})
+        left: dict[int, list[str]] = {}
         for topic in topics:
+            if (category, topic) in self._carried_over:
+                self._carried_over.remove((category, topic))
+                for earlier in sorted(known.pop(topic, set()) - {leg}):
+                    left.setdefault(earlier, []).append(topic)
             known.setdefault(topic, set()).add(leg)
+        return left
 
     def part(self, category: str, topics: Iterable[str], leg: int) -> None:
         """Want topics on a leg no more."""

@@ -151,14 +151,15 @@ def record(
     if config is not None and market:
         name, value = next(iter(market.items()))
         raise ConfigError(name, value, "with --config the file says what to record", "put it into the file")
-    running = _running(data) if takeover else None
-    if running is not None and config is None and not market:
+    settings = load(config, **general) if config is not None else None
+    running = _running(settings.data if settings else data) if takeover else None
+    if settings is None and running is not None and not market:
         settings = checked(**running["config"] | {"data": Path("data")} | general)
-    elif config is None and not (symbols or base or quote or settle or top):
-        remedy = "add one, such as BTCUSDT, or give --top N, --quote COIN or --config FILE"
-        raise ConfigError("SYMBOLS", [], "nothing is selected", remedy)
-    else:
-        settings = checked(market=[market], **general) if config is None else load(config, **general)
+    if settings is None:
+        if not (symbols or base or quote or settle or top):
+            remedy = "add one, such as BTCUSDT, or give --top N, --quote COIN or --config FILE"
+            raise ConfigError("SYMBOLS", [], "nothing is selected", remedy)
+        settings = checked(market=[market], **general)
     output = Output(as_json=as_json)
     output.result(asyncio.run(_record(settings, seconds, output, takes_over=running is not None)))
 

@@ -7,7 +7,9 @@ import pytest
 from ext.journal import RecordKind
 from ext.listener import Event, Gap, Listener
 from recorder import ledger
+from recorder.coverage import coverage
 from recorder.playback import Playback
+from recorder.takeover import SUCCESSOR_LEG
 from tests.support.market import S, SpoolMaker, book_frame, trade_frame
 
 BOOK, TRADES = "orderbook.50.AAAUSDT", "publicTrade.AAAUSDT"
@@ -110,3 +112,37 @@ def test_a_leg_of_an_earlier_run_keeps_no_topic_in_step(maker: SpoolMaker) -> No
         ("not_running", True),
         ("disconnect", False),
     ]
+
+
+def two_runs(maker: SpoolMaker) -> SpoolMaker:
+    """A run with the book on legs 0 and 1 and a takeover announced; then another, with leg 0 alone."""
+    begin(maker, BOOK)
+    for leg in (1, SUCCESSOR_LEG):
+        said = {"connection": 0, "category": "linear", "leg": leg, "op": "desire", "topics": [BOOK]}
+        maker.record(RecordKind.REQUESTED, said)
+    maker.close()
+    again = SpoolMaker(maker.spool.folder, start_ns=maker.now_ns + 60 * S, wanted=[BOOK])
+    begin(again, BOOK, update_id=7000)
+    return again
+
+
+def test_what_is_removed_by_hand_is_gone_whatever_legs_an_earlier_run_had(maker: SpoolMaker) -> None:
+    again = two_runs(maker)
+    common = {"connection": 1, "category": "linear", "leg": 0}
+    removed = again.record(RecordKind.REQUESTED, {**common, "op": "remove", "topics": [BOOK]})
+    again.disconnect("lost")
+    heard, playback = played(again)
+    assert BOOK not in [gap.topic for gap in playback.dispatchers["linear"].open_gaps()]
+    assert {gap.cause for gap in heard.gaps if gap.topic == BOOK} == {"not_running"}
+    assert [event.position for event in heard.events if event.kind == "removed"][-1] == removed
+
+
+def test_coverage_asks_for_nothing_that_was_removed_by_hand(maker: SpoolMaker) -> None:
+    again = two_runs(maker)
+    common = {"connection": 1, "category": "linear", "leg": 0}
+    again.record(RecordKind.REQUESTED, {**common, "op": "remove", "topics": [BOOK]})
+    again.beat(30)
+    again.close()
+    found = coverage(again.spool.folder)
+    assert found.is_complete
+    assert found.wanted["linear", BOOK][-1][1] < again.now_ns - 29 * S
