@@ -38,7 +38,7 @@ cdef class Led(Legs):
     cdef int _confirm_full(self, Topic topic, int leg) except -1:
         """Another leg of a LIVE book is in step: its changes go on where those of the leading leg end."""
         if topic.shared is not None and leg in topic.legs and topic.book.state == BookState.LIVE:
-            topic.shared.elect(topic.shared.of(leg))
+            topic.shared.elect(topic.shared.of(leg), self._recv_ns)
             self._tell_sync(topic)
         return 0
 
