@@ -92,7 +92,7 @@ class Placement:
         return iter(self._homes)
 
     def place(self, groups: Iterable[Sequence[str]], *, hot: bool = False) -> dict[Shard, list[str]]:
-        """Place groups of topics, each together as far as a connection has room, and return what each shard got.
+        """Place groups of topics, each together where a connection has room, and return the shards' parts.
 
         A group goes to where its symbol is, else to the lightest shard with room, else to a new one. ``hot``:
         each group of a new symbol gets a shard of its own. Topics that are placed already stay there.

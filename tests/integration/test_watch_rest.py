@@ -44,6 +44,25 @@ def audited(watch: Watch) -> list[engine.Event]:
     return [event for event in watch.events if event.kind == "audited" and "equal" in event.detail]
 
 
+def test_a_connection_with_a_full_book_is_exchanged_without_a_gap() -> None:
+    async def main() -> None:
+        watch = Watch()
+        async with simulated("--rate", "200") as simulator:
+            feed = engine.Feed(watch, url=simulator.ws, rest_url=simulator.rest)
+            feed.subscribe("spot", ["BTCUSDT"], book="full")
+            async with feed:
+                await watch.until(lambda: is_live(feed))
+                for leg in (1, 0):
+                    assert await feed.rotate() == 1
+                    told = len(watch.books)
+                    await watch.until(lambda told=told: len(watch.books) > told + 20)
+                    assert [row.leg for row in feed.subscriptions() if row.is_in_step] == [leg]
+                assert watch.gaps == []
+                assert feed.counters["full_book_asks"] <= 3
+
+    run(main(), timeout_s=60)
+
+
 def test_a_full_book_begins_with_rest_and_begins_again_after_a_cut() -> None:
     async def main() -> None:
         watch = Watch()

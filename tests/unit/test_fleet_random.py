@@ -1,4 +1,4 @@
-"""Topics that come and go at random, on connections that are cut and exchanged, by a venue that answers badly."""
+"""Topics that come and go at random, on connections that are cut and exchanged, and a bad venue."""
 
 import asyncio
 import gc
@@ -40,32 +40,33 @@ class Venue(MemoryVenue):
         return topics
 
     def reply(self, asked: Asked, request: dict[str, Any]) -> None:
-        link = asked
+        link, topics = asked, request["args"]
         assert isinstance(link, Link)
-        category = link.url.rpartition("/")[2]
-        topics, subscribed = request["args"], self.of(link)
-        if category == "spot" and len(topics) > 10:
+        if link.url.endswith("spot") and len(topics) > 10:
             self.broken.append(f"{len(topics)} arguments")
         if len(set(topics)) != len(topics):
             self.broken.append(f"twice in one request: {topics}")
         if self.is_bad and self.random.random() < 0.1:
             return
-        if request["op"] == "unsubscribe":
-            subscribed.difference_update(topics)
-            return self.answer_later(link, request)
-        for topic in topics:
-            if topic in self.bad_topics:
-                return self.answer_later(link, request, f"error:handler not found,topic:{topic}")
-            if topic in subscribed:
-                return self.answer_later(link, request, f"error:already subscribed,topic:{topic}")
+        if request["op"] == "subscribe":
+            self.subscribe(link, request)
+        else:
+            self.of(link).difference_update(topics)
+            self.answer_later(link, request)
+
+    def subscribe(self, link: Link, request: dict[str, Any]) -> None:
+        topics, subscribed = request["args"], self.of(link)
+        bad = [f"error:handler not found,topic:{topic}" for topic in topics if topic in self.bad_topics]
+        bad += [f"error:already subscribed,topic:{topic}" for topic in topics if topic in subscribed]
+        self.answer_later(link, request, *bad[:1])
+        if bad:
+            return
         subscribed.update(topics)
         if sum(map(limits.argument_bytes, subscribed)) > limits.ARGS_BYTES_PER_CONNECTION_MAX:
             self.broken.append("too many bytes")
-        self.answer_later(link, request)
         for topic in topics:
             if topic.startswith("orderbook"):
-                self.update_ids[topic] += 0 if self.update_ids[topic] else 100
-                update_id = self.update_ids[topic]
+                update_id = self.update_ids[topic] = self.update_ids[topic] or 100
                 bids = [["100.1", str(update_id)], ["100.0", "2"]]
                 link.reply(book_frame(topic, "snapshot", update_id, bids, [["100.2", "3"]]))
 

@@ -95,13 +95,6 @@ def test_an_empty_connection_is_gone() -> None:
     check(placement)
 
 
-def test_a_group_beyond_all_limits_has_a_connection_of_its_own() -> None:
-    placement = Placement("linear")
-    huge = [f"kline.1.{'A' * 35}{number:05}" for number in range(600)]
-    placement.place([*groups(1), huge])
-    assert sorted(len(shard.topics) for shard in placement.shards) == [2, 600]
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_the_limits_hold_whatever_comes_and_goes(seed: int) -> None:
     chance = random.Random(seed)

@@ -405,48 +405,6 @@ def test_level_1_whose_next_snapshot_stays_away_is_subscribed_anew() -> None:
     assert bench.decided(RecordKind.STALLED)[0]["topics"] == [LEVEL1]
 
 
-def test_a_process_that_was_stopped_reads_before_it_judges() -> None:
-    bench = subscribed(BOOK)
-    bench.is_silent = True
-    bench.wait(20)
-    assert bench.pings == 1
-    bench.session.add([TRADES, LEVEL1], bench.clock.now())
-    bench.tick()
-    (request,) = bench.take()
-    bench.clock.advance(30)
-    bench.tick()
-    assert bench.session.reconnect_cause is None
-    bench.session.heard(bench.clock.now().mono_ns)
-    bench.ack(request)
-    counters = bench.session.counters
-    assert (counters["late_answers"], bench.take()) == (0, [])
-
-
-def test_a_connection_that_died_while_the_process_was_stopped_is_replaced() -> None:
-    bench = subscribed(BOOK)
-    bench.is_silent = True
-    bench.wait(20)
-    bench.clock.advance(30)
-    bench.tick()
-    bench.wait(1.9)
-    assert bench.session.reconnect_cause is None
-    bench.wait(0.2)
-    assert bench.session.reconnect_cause == "pong_timeout"
-
-
-def test_who_is_always_late_still_notices_a_dead_connection() -> None:
-    bench = subscribed(BOOK)
-    bench.is_silent = True
-    bench.wait(20)
-    begun_ns = bench.clock.now().mono_ns
-    while bench.session.reconnect_cause is None and bench.clock.now().mono_ns < begun_ns + 60 * 10**9:
-        due_ns = bench.session.deadline_ns
-        assert due_ns is not None
-        bench.clock.advance_to(due_ns + 5 * 10**8)
-        bench.tick()
-    assert bench.session.reconnect_cause == "pong_timeout"
-
-
 def test_a_snapshot_amid_the_unsubscribe_is_not_trusted() -> None:
     bench = subscribed(BOOK)
     bench.desync(BOOK)
