@@ -405,6 +405,22 @@ def test_level_1_whose_next_snapshot_stays_away_is_subscribed_anew() -> None:
     assert bench.decided(RecordKind.STALLED)[0]["topics"] == [LEVEL1]
 
 
+def test_a_topic_removed_while_its_request_is_unanswered_is_left_until_the_venue_says_so() -> None:
+    bench = subscribed(BOOK, ack_timeout_s=3)
+    bench.session.add([TRADES], bench.clock.now())
+    bench.tick()
+    bench.session.remove([TRADES], bench.clock.now())
+    bench.tick()
+    assert [request["op"] for request in bench.take()] == ["subscribe"]
+    for _ in range(2):
+        bench.wait(3)
+        (request,) = bench.take()
+        assert (request["op"], request["args"]) == ("unsubscribe", [TRADES])
+    bench.ack(request)
+    bench.wait(60)
+    assert bench.take() == []
+
+
 def test_a_snapshot_amid_the_unsubscribe_is_not_trusted() -> None:
     bench = subscribed(BOOK)
     bench.desync(BOOK)
