@@ -10,6 +10,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -41,7 +44,7 @@ def _number_of_text(value: object) -> object:
 
 
 Interval = Annotated[str, BeforeValidator(_text_of_number)]
-Depths = tuple[Annotated[int | str, BeforeValidator(_number_of_text)], ...]
+Depths = tuple[Annotated[StrictInt | StrictStr, BeforeValidator(_number_of_text)], ...]
 
 
 class _Model(BaseModel):
@@ -63,20 +66,20 @@ class Market(_Model):
     quote: tuple[str, ...] = ()
     settle: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
-    top: int = 0
+    top: StrictInt = 0
     exclude: tuple[str, ...] = ()
-    auto_listings: bool = True
+    auto_listings: StrictBool = True
     book: Depths = (50,)
     depths: dict[str, Depths] = {}
-    companion: bool = True
-    trades: bool = True
-    tickers: bool = False
+    companion: StrictBool = True
+    trades: StrictBool = True
+    tickers: StrictBool = False
     kline: tuple[Interval, ...] = ()
-    liquidations: bool = False
-    price_limits: bool = False
-    insurance: bool = False
-    adl: bool = False
-    legs: int = Field(default=1, ge=1, le=LEGS_MAX)
+    liquidations: StrictBool = False
+    price_limits: StrictBool = False
+    insurance: StrictBool = False
+    adl: StrictBool = False
+    legs: StrictInt = Field(default=1, ge=1, le=LEGS_MAX)
     hot: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -161,8 +164,8 @@ class RecordConfig(_Model):
     rest_url: str | None = None
     market: tuple[Market, ...] = Field(min_length=1)
     refresh_s: float = Field(default=REFRESH_S, ge=REFRESH_S_MIN, le=REFRESH_S_MAX)
-    shards: int = Field(default=1, ge=1, le=SHARDS_MAX)
-    system_status: bool = False
+    shards: StrictInt = Field(default=1, ge=1, le=SHARDS_MAX)
+    system_status: StrictBool = False
     feed: dict[str, bool | int | float] = {}
 
     @model_validator(mode="before")
@@ -173,6 +176,8 @@ class RecordConfig(_Model):
         market = {name: value for name, value in values.items() if name in Market.model_fields}
         _refuse_unknown(values, (*cls.model_fields, *Market.model_fields))
         if not market:
+            if "market" not in values:
+                raise ConfigError("symbols", [], "nothing is selected", 'add symbols = ["BTCUSDT"], or top')
             return values
         if "market" in values:
             name, value = next(iter(market.items()))

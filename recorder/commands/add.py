@@ -6,7 +6,29 @@ from typing import Annotated, Any
 import typer
 
 from recorder import control
-from recorder.commands.options import AsJson, Data
+from recorder.commands.options import (
+    Adl,
+    AsJson,
+    AutoListings,
+    Base,
+    Book,
+    Category,
+    Companion,
+    Data,
+    Exclude,
+    Hot,
+    Insurance,
+    Kline,
+    Legs,
+    Liquidations,
+    PriceLimits,
+    Quote,
+    Settle,
+    Tickers,
+    Top,
+    Trades,
+    given,
+)
 from recorder.folder import DataFolder
 from recorder.output import Output
 
@@ -14,41 +36,57 @@ __all__ = ["add", "say_changed"]
 
 
 def add(
-    symbols: Annotated[list[str], typer.Argument(help="Symbols as the venue names them: BTCUSDT.")],
+    symbols: Annotated[
+        list[str] | None,
+        typer.Argument(help="Symbols as the venue names them, and patterns: BTCUSDT 'ETH*'."),
+    ] = None,
     data: Data = Path("data"),
-    category: Annotated[
-        str | None, typer.Option(help="spot, linear, inverse, option or spread. [default: linear]")
-    ] = None,
-    book: Annotated[
-        list[int] | None, typer.Option(help="A depth of order book; may be repeated. [default: 50]")
-    ] = None,
-    trades: Annotated[
-        bool | None, typer.Option("--trades/--no-trades", help="Public trades. [default: trades]")
-    ] = None,
-    tickers: Annotated[
-        bool | None, typer.Option("--tickers/--no-tickers", help="Tickers. [default: no-tickers]")
-    ] = None,
-    kline: Annotated[list[str] | None, typer.Option(help="An interval of candles; may be repeated.")] = None,
-    liquidations: Annotated[
-        bool | None, typer.Option("--liquidations/--no-liquidations", help="All liquidations.")
-    ] = None,
+    category: Category = None,
+    base: Base = None,
+    quote: Quote = None,
+    settle: Settle = None,
+    top: Top = None,
+    exclude: Exclude = None,
+    auto_listings: AutoListings = None,
+    book: Book = None,
+    companion: Companion = None,
+    trades: Trades = None,
+    tickers: Tickers = None,
+    kline: Kline = None,
+    liquidations: Liquidations = None,
+    price_limits: PriceLimits = None,
+    insurance: Insurance = None,
+    adl: Adl = None,
+    legs: Legs = None,
+    hot: Hot = None,
     as_json: AsJson = False,
 ) -> None:
     """Add symbols to the recording that runs in DIR, until it ends; nothing else of it is touched.
 
     What is to be recorded after its next start too belongs into its options or its configuration file.
     """
-    market = {
-        "symbols": symbols,
-        "category": category,
-        "book": book,
-        "trades": trades,
-        "tickers": tickers,
-        "kline": kline,
-        "liquidations": liquidations,
-    }
-    given = {name: value for name, value in market.items() if value is not None and value != []}
-    answer = control.ask(DataFolder(data).existing(), {"do": "add", "market": given})
+    market = given(
+        symbols=symbols,
+        category=category,
+        base=base,
+        quote=quote,
+        settle=settle,
+        top=top,
+        exclude=exclude,
+        auto_listings=auto_listings,
+        book=book,
+        companion=companion,
+        trades=trades,
+        tickers=tickers,
+        kline=kline,
+        liquidations=liquidations,
+        price_limits=price_limits,
+        insurance=insurance,
+        adl=adl,
+        legs=legs,
+        hot=hot,
+    )
+    answer = control.ask(DataFolder(data).existing(), {"do": "add", "market": market})
     say_changed(Output(as_json=as_json), "added", answer)
 
 

@@ -66,6 +66,8 @@ def gaps(
     output = Output(as_json=as_json)
     place = DataFolder(folder).existing()
     if coverage:
+        if topic or cause or since or until or is_open or by_day or export:
+            raise ConfigError("--coverage", True, "it is of the whole recording", "use it without the others")
         _show_coverage(output, place)
         return
     topics = _any_of("topic", topic, is_pattern=True)

@@ -10,7 +10,28 @@ from rich.live import Live
 from rich.text import Text
 
 from engine.errors import ConfigError
-from recorder.commands.options import AsJson
+from recorder.commands.options import (
+    Adl,
+    AsJson,
+    AutoListings,
+    Base,
+    Book,
+    Category,
+    Companion,
+    Exclude,
+    Hot,
+    Insurance,
+    Kline,
+    Legs,
+    Liquidations,
+    PriceLimits,
+    Quote,
+    Settle,
+    Tickers,
+    Top,
+    Trades,
+    given,
+)
 from recorder.config import RecordConfig, checked
 from recorder.config_file import load
 from recorder.control import NotRecordingError, ask
@@ -29,60 +50,24 @@ def record(
         list[str] | None,
         typer.Argument(help="Symbols as the venue names them, and patterns: BTCUSDT 'ETH*'."),
     ] = None,
-    category: Annotated[
-        str | None, typer.Option(help="spot, linear, inverse, option or spread. [default: linear]")
-    ] = None,
-    base: Annotated[list[str] | None, typer.Option(help="All of a base coin; may be repeated.")] = None,
-    quote: Annotated[list[str] | None, typer.Option(help="All of a quote coin; may be repeated.")] = None,
-    settle: Annotated[list[str] | None, typer.Option(help="All of a settle coin; may be repeated.")] = None,
-    top: Annotated[
-        int | None, typer.Option(help="Of what matches so many, by turnover; named symbols besides.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="A symbol or pattern to leave out; may be repeated.")
-    ] = None,
-    auto_listings: Annotated[
-        bool | None,
-        typer.Option(
-            "--auto-listings/--no-auto-listings",
-            help="What is listed later and matches. [default: auto-listings]",
-        ),
-    ] = None,
-    book: Annotated[
-        list[str] | None, typer.Option(help="1 to 1000, rpi or full; may be repeated. [default: 50]")
-    ] = None,
-    companion: Annotated[
-        bool | None,
-        typer.Option(
-            "--companion/--no-companion",
-            help="Depth 1 beside deeper books: tells a dead book from a quiet one. [default: companion]",
-        ),
-    ] = None,
-    trades: Annotated[
-        bool | None, typer.Option("--trades/--no-trades", help="Public trades. [default: trades]")
-    ] = None,
-    tickers: Annotated[
-        bool | None, typer.Option("--tickers/--no-tickers", help="Tickers. [default: no-tickers]")
-    ] = None,
-    kline: Annotated[list[str] | None, typer.Option(help="An interval of candles; may be repeated.")] = None,
-    liquidations: Annotated[
-        bool | None, typer.Option("--liquidations/--no-liquidations", help="All liquidations.")
-    ] = None,
-    price_limits: Annotated[
-        bool | None, typer.Option("--price-limits/--no-price-limits", help="Limits of order prices.")
-    ] = None,
-    insurance: Annotated[
-        bool | None, typer.Option("--insurance/--no-insurance", help="The insurance pools, by coin.")
-    ] = None,
-    adl: Annotated[
-        bool | None, typer.Option("--adl/--no-adl", help="Alerts of auto-deleveraging, by coin.")
-    ] = None,
-    legs: Annotated[
-        int | None, typer.Option(help="Connections that carry each topic: 1 or 2. [default: 1]")
-    ] = None,
-    hot: Annotated[
-        list[str] | None, typer.Option(help="A symbol with a connection of its own; may be repeated.")
-    ] = None,
+    category: Category = None,
+    base: Base = None,
+    quote: Quote = None,
+    settle: Settle = None,
+    top: Top = None,
+    exclude: Exclude = None,
+    auto_listings: AutoListings = None,
+    book: Book = None,
+    companion: Companion = None,
+    trades: Trades = None,
+    tickers: Tickers = None,
+    kline: Kline = None,
+    liquidations: Liquidations = None,
+    price_limits: PriceLimits = None,
+    insurance: Insurance = None,
+    adl: Adl = None,
+    legs: Legs = None,
+    hot: Hot = None,
     data: Annotated[Path | None, typer.Option(help="The folder of the recording. [default: data]")] = None,
     environment: Annotated[
         str | None, typer.Option(help="mainnet, testnet or demo. [default: mainnet]")
@@ -117,7 +102,7 @@ def record(
     as_json: AsJson = False,
 ) -> None:
     """Record symbols into DIR until Ctrl-C: raw frames to its spool, tables to its embedded ClickHouse."""
-    market = _given(
+    market = given(
         symbols=symbols,
         category=category,
         base=base,
@@ -138,7 +123,7 @@ def record(
         legs=legs,
         hot=hot,
     )
-    general = _given(
+    general = given(
         data=data,
         environment=environment,
         region=region,
@@ -170,10 +155,6 @@ def _running(data: Path | None) -> dict[str, Any] | None:
         return ask(DataFolder(data or Path("data")), {"do": "status"})
     except NotRecordingError:
         return None
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None and value != []}
 
 
 async def _record(

@@ -127,7 +127,7 @@ def test_a_mistake_is_named_with_its_line(
     ("text", "expected"),
     [
         ("data = [", "no TOML"),
-        ("", "market"),
+        ("", "nothing is selected"),
         ("market = []", "market"),
         ('[[market]]\ncategory = "spot"', "symbols"),
         ("[[market]]\nsymbols = []", "symbols"),
