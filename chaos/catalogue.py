@@ -70,8 +70,8 @@ def _cases() -> list[Case]:
         Case("late", "book", {**delta, "late_ms": 2_000}),
         Case("heaped", "book"),
         Case("heaped", "level1"),
-        Case("heaped", "trades", {"frames": 4}),
-        Case("heaped", "tickers"),
+        Case("heaped", "trades", {"frames": 2}),
+        Case("heaped", "tickers", {"frames": 3}),
         # sequence
         Case("u_ahead", "book", delta),
         Case("u_behind", "book", delta),
