@@ -28,6 +28,11 @@ class Heartbeat:
         """When there is something to do next."""
         return self._pong_due_ns if self._is_pong_due else self._ping_due_ns
 
+    @property
+    def pong_due_ns(self) -> int | None:
+        """When the pong is due that is waited for; None while none is."""
+        return self._pong_due_ns if self._is_pong_due else None
+
     def start(self, now_ns: int) -> None:
         """A connection opened."""
         self._ping_due_ns = now_ns + self._interval_ns

@@ -190,8 +190,10 @@ class Session(Subscriber):
 
     def _forgive_pause(self, now: Instant) -> None:
         """A process that was stopped, or busy for long, has not read yet what came in the meantime."""
-        due_ns = min([self._heartbeat.deadline_ns, *self._answers_due_ns()])
-        is_late = now.mono_ns - due_ns >= _ns(PAUSE_S)
+        dues_ns = self._answers_due_ns()
+        if (pong_due_ns := self._heartbeat.pong_due_ns) is not None:
+            dues_ns.append(pong_due_ns)
+        is_late = bool(dues_ns) and now.mono_ns - min(dues_ns) >= _ns(PAUSE_S)
         # Once, until something was read: who is always late must notice a dead connection too.
         if is_late and self._heartbeat.heard_ns > self._forgiven_ns:
             self._forgiven_ns = now.mono_ns

@@ -7,14 +7,14 @@ import sys
 from tests.support.loops import run
 from tests.support.venue import Venue, running
 
-PONG_TIMEOUT_S = 0.4
+PONG_TIMEOUT_S = 1.0
 STOPPED_S = PONG_TIMEOUT_S + 1.5
 CHILD = f"""
 import sys
 import engine
 
 feed = engine.Feed(
-    engine.Listener(), url=sys.argv[1], ping_interval_s=0.5, pong_timeout_s={PONG_TIMEOUT_S}
+    engine.Listener(), url=sys.argv[1], ping_interval_s=1.0, pong_timeout_s={PONG_TIMEOUT_S}
 )
 feed.subscribe("linear", ["BTCUSDT"])
 feed.run()
@@ -31,13 +31,13 @@ def test_a_pong_that_waited_while_the_process_was_stopped_keeps_the_connection()
         async with running(venue):
             child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, venue.url)
             try:
-                for pings in (1, 2, 3):
-                    await venue.until(lambda pings=pings: venue.peers and venue.peer.pings == pings)
+                for pings in (1, 2):
+                    await venue.until(lambda pings=pings: venue.peers and venue.peers[0].pings >= pings)
                     child.send_signal(signal.SIGSTOP)
                     venue.peer.send(PONG)
                     await asyncio.sleep(STOPPED_S)  # of real time: another process is to miss its deadline
                     child.send_signal(signal.SIGCONT)
-                await venue.until(lambda: len(venue.peers) > 1 or venue.peer.pings == 4)
+                await venue.until(lambda: len(venue.peers) > 1 or venue.peers[0].pings >= 3)
                 assert len(venue.peers) == 1
             finally:
                 child.kill()

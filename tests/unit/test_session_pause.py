@@ -43,3 +43,16 @@ def test_who_is_always_late_still_notices_a_dead_connection() -> None:
         bench.clock.advance_to(due_ns + 5 * 10**8)
         bench.tick()
     assert bench.session.reconnect_cause == "pong_timeout"
+
+
+def test_a_pause_with_nothing_due_does_not_use_up_the_next_one() -> None:
+    bench = subscribed(BOOK)
+    bench.wait(20)
+    bench.clock.advance(30)
+    bench.session.heard(bench.clock.now().mono_ns)
+    bench.clock.advance(0.001)
+    bench.hear({"success": True, "ret_msg": "pong", "op": "ping"})
+    assert bench.pings == 2
+    bench.clock.advance(30)
+    bench.tick()
+    assert bench.session.reconnect_cause is None
