@@ -284,7 +284,9 @@ class Liveness:
 
     def _new(self, name: str) -> _Watched:
         topic = topics.parse(self.category, name)
-        return _Watched(name, topic, self._rule(topic), _Symbol(), self._time_ns)
+        # What came before it was judged is no news that another topic could have missed.
+        recv_ns = self._view.last_recv_ns(name)
+        return _Watched(name, topic, self._rule(topic), _Symbol(), self._time_ns, recv_ns)
 
     def _rule(self, topic: Topic) -> Rule | None:
         if self.category not in ("spot", "linear", "inverse"):

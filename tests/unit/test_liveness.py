@@ -170,6 +170,16 @@ def test_a_ticker_is_dead_when_the_market_went_on(quiet: Quiet, happening: str) 
     assert quiet.verdicts[0][0] - begun_s <= KNOWN_S_MAX
 
 
+def test_trades_from_before_they_were_judged_prove_nothing(quiet: Quiet) -> None:
+    symbol = quiet.symbols[0]
+    quiet.liveness.watch([topic for topic in symbol.topics() if not topic.startswith("publicTrade")])
+    quiet.trade(symbol)
+    quiet.pass_time(10)
+    quiet.liveness.watch(symbol.topics())
+    quiet.pass_time(30)
+    assert quiet.verdicts == []
+
+
 def test_klines_are_dead_when_trades_go_on_for_more_than_a_minute(quiet: Quiet) -> None:
     quiet.trade(quiet.symbols[0])
     died(quiet, "kline.1")
