@@ -21,7 +21,7 @@ from recorder.lock import FolderLock
 from recorder.processes import Handover
 from recorder.shards import process_name
 
-__all__ = ["Status", "Supervisor"]
+__all__ = ["TAKEOVER_LOCK", "Status", "Supervisor"]
 
 STOP_TIMEOUT_S: Final = 15.0  # capture writes its last records in much less
 STATUS_INTERVAL_S: Final = 1.0

@@ -1,6 +1,5 @@
 """Whatever happens to a recording: each second of each topic is recorded or in the ledger."""
 
-import json
 import os
 import signal
 from collections import Counter, defaultdict
@@ -11,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from recorder.coverage import coverage
+from recorder.query import open_for_reading
 from tests.support.proxy import Cable, cable
-from tests.support.recordings import Recording, Simulation, recording, simulation, tapehead, until
+from tests.support.recordings import Recording, Simulation, recording, simulation, until
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 STREAMS = ("--tickers", "--kline", "1")
@@ -58,7 +58,7 @@ def stopped(one: Cable, running: Recording) -> None:
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(AssertionError, match="never"):
-            until(lambda: running.folder.read_status("capture")["updated_ns"] > written + 2e9, "never", 4.5)
+            until(lambda: running.folder.read_status("capture")["updated_ns"] > written + 2e9, "never", 3.5)
     finally:
         os.kill(pid, signal.SIGCONT)
 
@@ -86,8 +86,9 @@ def test_no_second_is_uncovered(through: tuple[Cable, Recording]) -> None:
     assert found.uncovered == {topic: [] for topic in found.wanted}
     assert all(found.recorded[topic] for topic in found.wanted)
     causes: dict[str, Counter[str]] = defaultdict(Counter)
-    for gap in json.loads(tapehead("gaps", str(running.folder.path), "--json").stdout)["gaps"]:
-        causes[gap["topic"]][gap["cause"]] += 1
+    with open_for_reading(running.folder.path) as database:
+        for topic, cause in database.query("SELECT topic, cause FROM gaps"):
+            causes[topic][cause] += 1
     assert causes.keys() == {topic for _, topic in found.wanted}
     for of_topic in causes.values():
         assert of_topic["disconnect"] >= 2

@@ -1,5 +1,6 @@
 """A recording changed while it runs, and taken over by another one: nothing else is touched, nothing lost."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,9 +12,15 @@ from typing import Any
 import orjson
 import pytest
 
+from engine.errors import UsageError
+from recorder import control, shards
+from recorder.config import checked
 from recorder.coverage import coverage
-from recorder.errors import ExitCode
+from recorder.folder import DataFolder
+from recorder.lock import FolderInUseError, FolderLock
 from recorder.query import open_for_reading
+from recorder.supervisor import TAKEOVER_LOCK, Supervisor
+from recorder.verify import verify
 from tests.support.recordings import Recording, Simulation, recording, simulation, tapehead, until
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -42,15 +49,32 @@ def with_data(running: Recording, symbol: str) -> bool:
     )
 
 
-def changed(verb: str, running: Recording, *options: str, code: int = 0) -> Any:
+def changed(verb: str, running: Recording, *options: str) -> Any:
     done = tapehead(verb, *options, "--data", str(running.folder.path), "--json")
-    assert done.returncode == code, done.stderr
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def gaps(data: Path) -> list[dict[str, Any]]:
-    answer: dict[str, list[dict[str, Any]]] = json.loads(tapehead("gaps", str(data), "--json").stdout)
-    return answer["gaps"]
+def refused(running: Recording, expected: str, **asked: Any) -> None:
+    with pytest.raises(UsageError, match=expected):
+        control.ask(running.folder, asked)
+
+
+def gaps(data: Path) -> list[tuple[str, str]]:
+    """Topic and cause of each gap."""
+    with open_for_reading(data) as database:
+        return [(row[0], row[1]) for row in database.query("SELECT topic, cause FROM gaps")]
+
+
+def problems(data: Path) -> list[str]:
+    """What is wrong with the tables, of every shard."""
+    folder = DataFolder(data)
+    with open_for_reading(data) as database:
+        return [
+            problem
+            for shard in shards.existing(folder)
+            for problem in verify(folder.spool_of(shard), database, folder.recorder(shard)).problems
+        ]
 
 
 def trades_sent(log: Path, symbol: str) -> list[str]:
@@ -72,19 +96,17 @@ def test_add_and_remove_touch_nothing_else(venue: Simulation, tmp_path: Path) ->
         assert {topic.rpartition(".")[2] for topic in answer["added"]} == set(SYMBOLS[1:])
         assert any(topic.startswith("tickers.") for topic in answer["added"])
         assert answer["late"] == {}
-        refusal = changed("add", running, "SOLUSD", code=ExitCode.USAGE)
-        assert "use SOLUSDT" in refusal["error"]["message"]
-        refusal = changed("remove", running, "XRPUSDT", code=ExitCode.USAGE)
-        assert "XRPUSDT of linear is not recorded" in refusal["error"]["message"]
-        refusal = changed("add", running, "BTCUSDT", "--book", "7", code=ExitCode.USAGE)
-        assert "depth was 7" in refusal["error"]["message"]
+        refused(running, "use SOLUSDT", do="add", market={"symbols": ["SOLUSD"]})
+        refused(running, "XRPUSDT of linear is not recorded", do="remove", symbols=["XRPUSDT"])
+        refused(running, "depth was 7", do="add", market={"symbols": ["BTCUSDT"], "book": [7]})
 
         # What was added is not forgotten by a capture process that is started again.
-        name = next(
-            name
-            for name in ("capture", "capture-1")
-            if any("SOLUSDT" in topic for topic in running.folder.read_status(name)["topics"]["linear"])
-        )
+        def carries(name: str) -> bool:
+            status = running.folder.read_status(name)
+            return "orderbook.50.SOLUSDT" in status.get("topics", {}).get("linear", ())
+
+        until(lambda: carries("capture") or carries("capture-1"), "what was added in a status")
+        name = "capture" if carries("capture") else "capture-1"
         pid = running.folder.read_status(name)["pid"]
         os.kill(pid, signal.SIGKILL)
         until(
@@ -98,10 +120,9 @@ def test_add_and_remove_touch_nothing_else(venue: Simulation, tmp_path: Path) ->
         assert {topic.rpartition(".")[2] for topic in answer["removed"]} == {SYMBOLS[1]}
         running.stop()
     data = tmp_path / "data"
-    assert {gap["cause"] for gap in gaps(data)} == {"not_running"}  # of the process that was killed, alone
-    report = json.loads(tapehead("verify", str(data), "--json").stdout)
-    assert report["problems"] == []
-    assert len(report["shards"]) == 1
+    assert {cause for _, cause in gaps(data)} == {"not_running"}  # of the process that was killed, alone
+    assert problems(data) == []
+    assert shards.existing(running.folder) == [0, 1]
     for spool in (running.folder.spool, running.folder.spool_of(1)):
         assert coverage(spool).is_complete
 
@@ -111,7 +132,7 @@ def test_a_takeover_loses_nothing(venue: Simulation, log: Path, tmp_path: Path) 
     streams = ("--tickers", "--kline", "1", "--book", "50", "--book", "200")
     with recording(venue, data, *SYMBOLS[:2], *streams) as old:
         until(lambda: old.frames() > 200, "the first frames")
-        changed("add", old, SYMBOLS[2])
+        control.ask(old.folder, {"do": "add", "market": {"symbols": [SYMBOLS[2]]}})
         until(lambda: with_data(old, SYMBOLS[2]), "data of what was added")
         first = old.folder.read_status("capture")["pid"]
         with recording(venue, data, "--takeover") as new:
@@ -129,8 +150,7 @@ def test_a_takeover_loses_nothing(venue: Simulation, log: Path, tmp_path: Path) 
                 third.stop()
     assert gaps(data) == []
     assert coverage(data / "spool").is_complete
-    report = json.loads(tapehead("verify", str(data), "--json").stdout)
-    assert report["problems"] == []
+    assert problems(data) == []
     with open_for_reading(data) as database:
         loaded = {row[0] for row in database.query("SELECT trade_id FROM trades")}
         assert database.query("SELECT count() - uniqExact(trade_id) FROM trades") == [(0,)]
@@ -148,15 +168,37 @@ def test_a_takeover_loses_nothing(venue: Simulation, log: Path, tmp_path: Path) 
         assert set(sent[within[0] : within[-1] + 1]) - loaded == set(), symbol
 
 
-def test_a_takeover_that_does_not_fit_leaves_the_recording_alone(venue: Simulation, tmp_path: Path) -> None:
+def test_a_takeover_that_fails(venue: Simulation, tmp_path: Path) -> None:
+    """Before the old recording has yielded it goes on alone; when it is gone the new one goes on."""
     data = tmp_path / "data"
     with recording(venue, data, SYMBOLS[0]) as old:
-        until(lambda: old.frames() > 0, "the first frames")
-        where = ("--url", venue.ws, "--rest-url", venue.rest, "--data", str(data))
-        done = tapehead("record", SYMBOLS[0], "--shards", "2", "--takeover", *where, "--json")
-        assert done.returncode == ExitCode.USAGE
-        assert "shards was 2, the recording that runs has 1" in json.loads(done.stdout)["error"]["message"]
+        until(lambda: with_data(old, SYMBOLS[0]), "the first data")
+        with pytest.raises(UsageError, match="shards was 2, the recording that runs has 1"):
+            control.ask(old.folder, {"do": "takeover", "shards": 2})
+        second = Supervisor(checked(data=data, symbols=[SYMBOLS[0]]), takes_over=True)
+        with FolderLock(data, TAKEOVER_LOCK), pytest.raises(FolderInUseError):
+            asyncio.run(second.run(asyncio.Event()))
+        with recording(venue, data, "--takeover") as new:
+            until(lambda: is_taking_over(data), "a takeover")
+            assert new.stop()["taken_over"] is False
         seen = old.frames()
         until(lambda: old.frames() > seen, "more frames")
-        old.stop()
-    assert gaps(data) == []
+        first = old.folder.read_status("capture")["pid"]
+        with recording(venue, data, "--takeover") as new:
+            until(lambda: is_taking_over(data), "another takeover")
+            old.process.kill()
+            until(lambda: new.folder.read_status("capture")["pid"] != first, "the new capture process")
+            until(lambda: with_data(new, SYMBOLS[0]), "its data")
+            new.stop()
+    causes = [cause for _, cause in gaps(data)]
+    assert causes == ["not_running"] * len(topics(new))
+    assert problems(data) == []
+    assert coverage(data / "spool").is_complete
+
+
+def is_taking_over(data: Path) -> bool:
+    try:
+        FolderLock(data, TAKEOVER_LOCK).release()
+    except FolderInUseError:
+        return True
+    return False
