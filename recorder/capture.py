@@ -332,7 +332,7 @@ class Capture:
             "topics": {
                 category: {
                     topic: {
-                        "state": str(state),
+                        "state": state.value,
                         "last_recv_ns": feed.dispatcher(category).last_recv_ns(topic),
                     }
                     for topic, state in topics.items()

@@ -132,6 +132,9 @@ class Playback:
             set_scales(self._dispatcher(payload["category"]), payload)
             if self._on_rest is not None:
                 self._on_rest(payload, record.recv_ns, record.position)
+            decisions.obey(
+                self._dispatcher(payload["category"]), kind, payload, record.recv_ns, record.position
+            )
             return
         if kind == RecordKind.CLOCK:
             ledger.tell_step(self._listener, payload["step_ns"], record.recv_ns, record.position)

@@ -44,7 +44,12 @@ class RefreshSchedule:
         return max(0.0, min(self._due_s.values(), default=now_s + self._every_s) - now_s)
 
     def succeeded(self, category: str, now_s: float, dates_s: Iterable[float] = ()) -> None:
-        """Note a reading; ``dates_s`` are known moments of change, launches for one."""
+        """Note a reading; ``dates_s`` are known moments of change, launches for one.
+
+        Nothing where the category is not watched yet: then it is due as soon as it is.
+        """
+        if category not in self._due_s:
+            return
         self._retries[category].reset()
         self._read_s[category] = now_s
         ahead = [max(date_s + SETTLE_S, now_s + SPACING_S) for date_s in dates_s if date_s + LATE_S > now_s]

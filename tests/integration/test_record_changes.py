@@ -24,6 +24,7 @@ from recorder.verify import verify
 from tests.support.recordings import Recording, Simulation, recording, simulation, tapehead, until
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+FULL_BOOK = {"category": "spot", "symbols": ["BTCUSDT"], "book": ["full"], "trades": False}
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def venue(log: Path) -> Iterator[Simulation]:
-    listed = ",".join(f"linear:{symbol}" for symbol in SYMBOLS)
+    listed = ",".join([*(f"linear:{symbol}" for symbol in SYMBOLS), "spot:BTCUSDT"])
     with simulation("--symbols", listed, "--rate", "400", "--log", str(log)) as running:
         yield running
 
@@ -41,6 +42,11 @@ def venue(log: Path) -> Iterator[Simulation]:
 def topics(running: Recording) -> dict[str, Any]:
     told: dict[str, Any] = running.folder.read_status("capture").get("topics", {}).get("linear", {})
     return told
+
+
+def is_live(running: Recording, category: str, topic: str) -> bool:
+    told = running.folder.read_status("capture").get("topics", {}).get(category, {})
+    return bool(told.get(topic, {}).get("state", "") == "confirmed")
 
 
 def with_data(running: Recording, symbol: str) -> bool:
@@ -133,7 +139,9 @@ def test_a_takeover_loses_nothing(venue: Simulation, log: Path, tmp_path: Path) 
     with recording(venue, data, *SYMBOLS[:2], *streams) as old:
         until(lambda: old.frames() > 200, "the first frames")
         control.ask(old.folder, {"do": "add", "market": {"symbols": [SYMBOLS[2]]}})
+        control.ask(old.folder, {"do": "add", "market": FULL_BOOK})
         until(lambda: with_data(old, SYMBOLS[2]), "data of what was added")
+        until(lambda: is_live(old, "spot", "orderbook.full.BTCUSDT"), "the full book")
         first = old.folder.read_status("capture")["pid"]
         with recording(venue, data, "--takeover") as new:
             out, _ = old.process.communicate(timeout=60)
@@ -154,6 +162,7 @@ def test_a_takeover_loses_nothing(venue: Simulation, log: Path, tmp_path: Path) 
     with open_for_reading(data) as database:
         loaded = {row[0] for row in database.query("SELECT trade_id FROM trades")}
         assert database.query("SELECT count() - uniqExact(trade_id) FROM trades") == [(0,)]
+        assert database.query("SELECT count() > 0 FROM book_delta WHERE kind = 'full'") == [(True,)]
         held = database.query(
             "SELECT symbol, depth, groupArray(update_id)"
             " FROM (SELECT symbol, depth, update_id FROM book_delta WHERE depth > 1 ORDER BY position)"

@@ -11,6 +11,7 @@ from recorder.coverage import coverage
 from recorder.playback import Playback
 from recorder.takeover import SUCCESSOR_LEG
 from tests.support.market import S, SpoolMaker, book_frame, trade_frame
+from tests.support.special import trades_answer
 
 BOOK, TRADES = "orderbook.50.AAAUSDT", "publicTrade.AAAUSDT"
 LEVELS = ([("10.1", "1")], [("10.3", "1")])
@@ -146,3 +147,11 @@ def test_coverage_asks_for_nothing_that_was_removed_by_hand(maker: SpoolMaker) -
     found = coverage(again.spool.folder)
     assert found.is_complete
     assert found.wanted["linear", BOOK][-1][1] < again.now_ns - 29 * S
+
+
+def test_an_answer_of_rest_is_obeyed_as_live(maker: SpoolMaker) -> None:
+    begin(maker, BOOK, TRADES)
+    rest = {"category": "linear", "topic": TRADES, "leg": 0, "path": "/v5/market/recent-trade", "query": {}}
+    maker.record(RecordKind.REST, {**rest, "use": "trades", "body": trades_answer([]).decode()})
+    _, playback = played(maker)
+    assert playback.dispatchers["linear"].counters["answers"] == 1

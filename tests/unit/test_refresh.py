@@ -64,3 +64,10 @@ def test_what_is_added_is_due_at_once_and_keeps_its_time_if_it_was_there() -> No
 
 def test_nothing_to_watch_waits_the_interval() -> None:
     assert RefreshSchedule((), 60, lambda: 0.0).wait_s(5) == 60
+
+
+def test_a_reading_before_its_category_is_watched_changes_nothing() -> None:
+    schedule = RefreshSchedule(["linear"], 3600, lambda: 0.5)
+    schedule.succeeded("spot", 100.0)
+    schedule.watch("spot")
+    assert "spot" in schedule.due(100.0)
