@@ -99,6 +99,7 @@ class _Watched:
     is_out: bool = False
     proven_ns: int | None = None
     is_marked: bool = False  # a proof that does not pass away
+    doubted_id: int = 0  # of level 1: what it was at when it was declared dead
     # What there was when the topic fell silent.
     update_id: int = 0  # of level 1
     volume: Decimal | None = None  # the least since then
@@ -171,6 +172,18 @@ class Liveness:
                     self.is_armed = self._is_repeat(watched)
                 watched.recv_ns = recv_ns
                 watched.restart(now_ns)
+            if watched.doubted_id and watched.is_moved and not watched.is_out:
+                self._recall(watched)
+
+    def _recall(self, level1: _Watched) -> None:
+        """A level 1 that was declared dead is back: had nothing happened, then the venue repeats itself no more.
+
+        Nothing is proven by silence from there on, until a repeat is seen again.
+        """
+        book = self._view.book(level1.topic.key, 1)
+        if book is not None and book.update_id == level1.doubted_id:
+            self.is_armed = False
+        level1.doubted_id = 0
 
     def _is_repeat(self, level1: _Watched) -> bool:
         """Whether a message after a silence says that nothing changed: the venue does repeat itself."""
@@ -195,6 +208,7 @@ class Liveness:
             if silent_ns >= _ns(rule.after_s) and now_ns - watched.proven_ns >= _ns(rule.held_s):
                 detail = f"silent for {silent_ns / NS_PER_S:.1f} s: {rule.what}"
                 verdicts.append(Verdict(watched.name, silent_ns, detail))
+                watched.doubted_id = watched.update_id if watched.symbol.level1 is watched else 0
                 watched.restart(now_ns)
         return verdicts
 

@@ -42,6 +42,7 @@ class Quiet:
         self.symbols = [Symbol(name) for name in names]
         self.verdicts: list[tuple[float, Verdict]] = []
         self.now_s = 0.0
+        self.repeats = True
         self.liveness.watch([topic for symbol in self.symbols for topic in symbol.topics()])
         for symbol in self.symbols:
             self.start(symbol)
@@ -107,7 +108,7 @@ class Quiet:
             self.clock.advance(STEP_S)
             self.now_s += STEP_S
             for symbol in self.symbols:
-                if self.now_s - symbol.repeated_s >= REPEAT_S - 1e-6:
+                if self.repeats and self.now_s - symbol.repeated_s >= REPEAT_S - 1e-6:
                     symbol.repeated_s = self.now_s
                     frame = self._book(symbol, 1, "snapshot", symbol.update_ids[1])
                     self._send(symbol, f"orderbook.1.{symbol.name}", frame)

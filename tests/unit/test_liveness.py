@@ -170,6 +170,22 @@ def test_a_ticker_is_dead_when_the_market_went_on(quiet: Quiet, happening: str) 
     assert quiet.verdicts[0][0] - begun_s <= KNOWN_S_MAX
 
 
+def test_a_venue_that_stops_repeating_is_believed_after_one_wrong_verdict(quiet: Quiet) -> None:
+    quiet.pass_time(10)
+    quiet.repeats = False
+    quiet.pass_time(KNOWN_S_MAX)
+    assert set(quiet.dead) == {f"orderbook.1.{symbol.name}" for symbol in quiet.symbols}
+    wrong = len(quiet.verdicts)
+    for symbol in quiet.symbols:
+        quiet.start(symbol)
+    quiet.pass_time(60)
+    assert len(quiet.verdicts) == wrong
+    assert not quiet.liveness.is_armed
+    quiet.repeats = True
+    quiet.pass_time(10)
+    assert quiet.liveness.is_armed
+
+
 def test_trades_from_before_they_were_judged_prove_nothing(quiet: Quiet) -> None:
     symbol = quiet.symbols[0]
     quiet.liveness.watch([topic for topic in symbol.topics() if not topic.startswith("publicTrade")])
