@@ -176,7 +176,7 @@ class Liveness:
                 self._recall(watched)
 
     def _recall(self, level1: _Watched) -> None:
-        """A level 1 that was declared dead is back: had nothing happened, then the venue repeats itself no more.
+        """A level 1 declared dead is back: if nothing had happened, the venue repeats itself no more.
 
         Nothing is proven by silence from there on, until a repeat is seen again.
         """
