@@ -94,7 +94,9 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     assert 'environment="mainnet"' in code
     with simulation("--symbols", "linear:BTCUSDT,linear:ETHUSDT", "--rate", "50") as venue:
         script = tmp_path / "quotes.py"
-        script.write_text(code.replace('environment="mainnet"', f'url="{venue.ws}"'))
+        # A shell that starts the tests in the background has its children ignore Ctrl-C.
+        heard = "import signal\n\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        script.write_text(heard + code.replace('environment="mainnet"', f'url="{venue.ws}"'))
         command = [sys.executable, "-u", str(script)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # found whether it is installed or not
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -1,7 +1,6 @@
 """A Feed over real sockets against a venue that misbehaves as each test says."""
 
 import asyncio
-import json
 import signal
 import socket
 import ssl
@@ -18,10 +17,9 @@ import engine
 from engine.bybit import limits
 from engine.clock import mono_ns, wall_ns
 from engine.config import FeedOptions
-from engine.decisions import obey
 from engine.websocket import Transport, WebsocketOpener
 from ext.frames import FrameListener
-from ext.journal import Journal, Record, RecordKind
+from ext.journal import Journal
 from tests.support.loops import run
 from tests.support.spools import Segments
 from tests.support.venue import Peer, Venue, delta, obedient, running, snapshot
@@ -413,12 +411,7 @@ def test_the_journal_replays_to_the_same_calls(tmp_path: Path) -> None:
     live = run(record(segments))
     replayed = Watch()
     dispatcher = engine.Dispatcher("linear", replayed)
-    for item in segments.records():
-        assert isinstance(item, Record)
-        if item.kind == RecordKind.FRAME:
-            dispatcher.feed(item.payload, item.recv_ns, 0, item.position)
-        elif item.kind != RecordKind.SEGMENT:
-            obey(dispatcher, RecordKind(item.kind), json.loads(item.payload), item.recv_ns, item.position)
+    segments.replay(dispatcher)
     segments.close()
 
     def told(watch: Watch) -> list[object]:

@@ -1,13 +1,11 @@
 """A feed that asks the REST interface of the simulator: audits, full books, what a gap left; its replay."""
 
-import json
 from decimal import Decimal
 from pathlib import Path
 
 import engine
 from engine.clock import mono_ns, wall_ns
-from engine.decisions import obey
-from ext.journal import Journal, Record, RecordKind
+from ext.journal import Journal
 from ext.listener import Trade
 from tests.support.loops import run
 from tests.support.simulator_process import simulated
@@ -137,12 +135,7 @@ def test_the_trades_of_a_gap_are_filled_in_each_once_and_a_replay_is_the_same(tm
 
     replayed = Tape()
     dispatcher = engine.Dispatcher("linear", replayed)
-    for item in segments.records():
-        assert isinstance(item, Record)
-        if item.kind == RecordKind.FRAME:
-            dispatcher.feed(item.payload, item.recv_ns, 0, item.position)
-        elif item.kind != RecordKind.SEGMENT:
-            obey(dispatcher, RecordKind(item.kind), json.loads(item.payload), item.recv_ns, item.position)
+    segments.replay(dispatcher)
     segments.close()
     assert told(replayed) == told(live)
 

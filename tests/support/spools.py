@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from engine.decisions import obey
+from ext.dispatch import Dispatcher
 from ext.journal import Journal, Record, RecordKind
 from ext.segment import Damage, SegmentReader
 
@@ -67,6 +69,17 @@ class Segments:
         return [
             item for number in range(1, self.number + 1) for item in read_segment(self.path(number), number)
         ]
+
+    def replay(self, dispatcher: Dispatcher) -> None:
+        """Give all records to a dispatcher, in their order: frames of leg 0, and decisions."""
+        for item in self.records():
+            assert isinstance(item, Record)
+            if item.kind == RecordKind.FRAME:
+                dispatcher.feed(item.payload, item.recv_ns, 0, item.position)
+            elif item.kind != RecordKind.SEGMENT:
+                obey(
+                    dispatcher, RecordKind(item.kind), orjson.loads(item.payload), item.recv_ns, item.position
+                )
 
 
 def read_segment(source: Path | bytes, number: int = 1, *, final: bool = True) -> list[Record | Damage]:

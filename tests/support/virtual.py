@@ -1,4 +1,4 @@
-"""A feed in virtual time: an event loop whose clock jumps to the next timer, and a venue in memory.
+"""A feed in virtual time: on the event loop of `chaos.loop`, with a venue in memory.
 
 Nothing waits: hours of feed take the time of their callbacks. No socket is opened, no thread started::
 
@@ -9,46 +9,19 @@ Nothing waits: hours of feed take the time of their callbacks. No socket is open
 
 import asyncio
 import json
-import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from picows import WSMsgType
 from picows.picows import WSCloseHandshake
 
-from engine.clock import NS_PER_S, ManualClock
+from chaos import loop
+from engine.clock import ManualClock
 from engine.config import FeedOptions
 from ext.frames import FrameListener
 from tests.support.venue import Asked, obedient
 
 Result = TypeVar("Result")
-
-
-class _JumpingSelector(selectors.SelectSelector):
-    """Selects nothing, and moves a clock by the time it was to wait."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise RuntimeError("everything waits and no timer is set: this would never end")
-        if timeout > 0:
-            # Upwards, so that a timer that was waited for is due.
-            self._clock.advance_to(self._clock.now().mono_ns + int(timeout * NS_PER_S) + 1)
-        return []
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that goes by `clock`."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._virtual = clock
-        super().__init__(_JumpingSelector(clock))
-
-    def time(self) -> float:
-        return self._virtual.now().mono_ns / NS_PER_S
 
 
 def run_virtual(main: Coroutine[Any, Any, Result], clock: ManualClock, limit_s: float = 86_400) -> Result:
@@ -58,8 +31,7 @@ def run_virtual(main: Coroutine[Any, Any, Result], clock: ManualClock, limit_s: 
         async with asyncio.timeout(limit_s):
             return await main
 
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
-        return runner.run(limited())
+    return loop.run(limited(), clock)
 
 
 class Link:
