@@ -42,6 +42,8 @@ bench: build  ## every benchmark, one after the other
 	$(BIN)/python -m benchmarks book
 	$(BIN)/python -m benchmarks wire
 	$(BIN)/python -m benchmarks load
+	$(BIN)/python -m benchmarks space
+	$(BIN)/python -m benchmarks journal
 	$(BIN)/python -m benchmarks venue
 
 chaos: build  ## every fault of docs/guarantees.md with 20 seeds, in virtual time

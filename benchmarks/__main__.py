@@ -16,7 +16,9 @@ from benchmarks.harness import BenchmarkError, Options
 BENCHMARKS: Final = {
     "book": "decode + apply + best bid/ask of a book topic, against orjson, plain Python books and pybit",
     "wire": "loopback websocket to book: CPU of the receiving process",
-    "load": "spool to ClickHouse, against inserting the same blocks ready-made; bytes per level change",
+    "load": "spool to ClickHouse, against inserting the same blocks ready-made",
+    "space": "bytes per level change of our tables, of compressed JSON and of Parquet of the same rows",
+    "journal": "what a frame costs on its way into the spool, with fdatasync running",
     "venue": "recording 600 symbols at 10,000 messages a second: share of a core, share of the companion",
     "kernels": "instructions a message of the hot kernels, counted by valgrind: free of noise",
 }

@@ -64,8 +64,8 @@ class Tape:
     def decide(self, kind: RecordKind, payload: Facts) -> None:
         self.journal.append_record(kind, json.dumps(payload).encode(), CONNECTION, self.recv_ns, self.recv_ns)
 
-    def append(self, frame: bytes) -> None:
-        self.recv_ns += self.step_ns
+    def append(self, frame: bytes, recv_ns: int = 0) -> None:
+        self.recv_ns = recv_ns or self.recv_ns + self.step_ns
         self.journal.append_record(RecordKind.FRAME, frame, CONNECTION, self.recv_ns, self.recv_ns)
         self.uncommitted += 1
         if self.uncommitted == COMMIT_FRAMES:

@@ -68,6 +68,7 @@ def run(options: Options) -> Facts:
                 "messages_per_s": Spread.of([facts["messages_per_s"] for facts in rounds_]).facts(),
                 "core_share": Spread.of(shares[name]).facts(),
                 "us_a_message": Spread.of([facts["us_a_message"] for facts in rounds_]).facts(),
+                "frames_a_write": Spread.of([facts["frames_a_write"] for facts in rounds_]).facts(),
                 "connections": rounds_[0]["connections"],
             }
             for name, rounds_ in taken.items()
@@ -169,7 +170,9 @@ async def measure(spec: dict[str, Any], server: "subprocess.Popen[str]", folder:
     recording = asyncio.create_task(capture.run(stop, lambda: None, needs_network=False))
     await until(lambda: capture.feed is not None and live(capture.feed, names))
     assert capture.feed is not None
-    frames_before = capture.feed.counters["frames_received"]
+    assert capture.spool is not None
+    journal = capture.spool.journal
+    frames_before, writes_before = capture.feed.counters["frames_received"], journal.commits
     cpu_ns, wall_ns = time.process_time_ns(), time.perf_counter_ns()
     server.stdin.write("go\n")
     server.stdin.flush()
@@ -179,6 +182,7 @@ async def measure(spec: dict[str, Any], server: "subprocess.Popen[str]", folder:
     feed = capture.feed
     await until(lambda: feed.counters["frames_received"] - frames_before >= told["sent"])
     facts = {
+        "frames_a_write": told["sent"] / (journal.commits - writes_before),
         "right": not listener.count and feed.counters["callback_failures"] == 0 and live(feed, names),
         "core_share": cpu_s / wall_s,
         "messages_per_s": told["sent"] / told["seconds"],
@@ -231,13 +235,22 @@ def tables(facts: Facts) -> list[Table]:
         f"recording {facts['symbols']} symbols (orderbook.50, publicTrade) with and without the companion "
         f"orderbook.1, which takes {facts['companion_share']['median']:.0%} of it"
     )
-    columns = ("capture", "messages/s", "share of a core", "us a message", "connections", "checked")
+    columns = (
+        "capture",
+        "messages/s",
+        "share of a core",
+        "us a message",
+        "frames a write",
+        "connections",
+        "checked",
+    )
     rows = [
         (
             row["name"],
             f"{row['messages_per_s']['median']:,.0f}",
             spread_text(row["core_share"]),
             number(row["us_a_message"]["median"]),
+            number(row["frames_a_write"]["median"]),
             str(row["connections"]),
             "no gap, all books live" if row["right"] else "WRONG",
         )

@@ -1,12 +1,13 @@
 """The benchmarks on tiny inputs: streams lead to the book they promise, wrong books are named."""
 
 import json
+import random
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from benchmarks import book, harness, kernels, native, peers, receivers, report, stream, tape, venue
+from benchmarks import book, harness, kernels, native, peers, receivers, report, space, stream, tape, venue
 
 
 def replay(frames: list[bytes]) -> tuple[list[tuple[Decimal, Decimal]], stream.Levels]:
@@ -131,9 +132,34 @@ def test_tape_is_loaded_and_its_books_compared(tmp_path: Path) -> None:
     assert written["changes"] > 0
     kept = load_and_keep(tmp_path)
     assert kept["right"]
-    assert kept["bytes_all"] > kept["bytes_book_delta"] > 0
     assert len(list((tmp_path / "blocks").iterdir())) == kept["inserts"]
     assert harness.spawn("load", {"mode": "insert", "folder": str(tmp_path)})["cpu_s"] > 0
+
+
+def test_every_level_change_is_weighed() -> None:
+    facts = harness.spawn("space", {"source": "generated", "messages": 200})
+    assert facts["right"]
+    assert facts["bytes"]["book_delta"] > 0
+    assert all(size > 0 for size in facts["parquet"].values())
+
+
+def test_loops_of_a_capture_are_no_copies() -> None:
+    data = {"b": [["7.50", "120"]], "a": [["7.51", "0"]], "u": 2, "seq": 3}
+    frame = {"type": "delta", "ts": 1, "cts": 1, "data": data}
+    rng = random.Random(1)
+    sizes: dict[str, str] = {}
+    text, changes = space.moved(frame, 2, 25, 1000, sizes, rng)
+    moved = json.loads(text)
+    assert changes == 2
+    assert moved["data"]["b"][0] == ["7.75", sizes["120"]]
+    assert moved["data"]["a"] == [["7.76", "0"]]
+    assert (moved["data"]["u"], moved["ts"]) == (200_002, 1001)
+
+
+def test_frames_of_every_batch_reach_the_spool() -> None:
+    facts = harness.spawn("journal", {"batch": 3, "messages": 300})
+    assert facts["right"]
+    assert facts["frame_ns"] > 0
 
 
 def test_book_that_differs_in_one_size_is_noticed(tmp_path: Path) -> None:
