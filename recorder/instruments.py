@@ -34,11 +34,19 @@ def payloads(category: str, instruments: Iterable[Instrument]) -> Iterator[dict[
 class InstrumentRows:
     """Makes the rows of the `instrument` table: one where an instrument is new or changed.
 
-    It has to see the records of a spool from the first one on.
+    It has to see the records of a spool from the first one on, or from where its state was saved.
     """
 
     def __init__(self) -> None:
         self._latest: dict[tuple[str, str], bytes] = {}
+
+    def state(self) -> list[tuple[str, str, bytes]]:
+        """Return the instruments as last seen, as plain values."""
+        return [(*key, raw) for key, raw in self._latest.items()]
+
+    def restore(self, state: list[tuple[str, str, bytes]]) -> None:
+        """Take what `state` returned for what was seen."""
+        self._latest = {(category, symbol): raw for category, symbol, raw in state}
 
     def append(self, columns: Columns, payload: dict[str, Any], recv_ns: int, position: int) -> None:
         """Append the rows of a REST record; records of other requests append nothing."""

@@ -1,5 +1,6 @@
 """Spool to ClickHouse, each record once. docs/storage.md says how; `run` is the process."""
 
+import logging
 import os
 import signal
 import tempfile
@@ -15,16 +16,16 @@ from typing import Any, Final
 import orjson
 
 from engine.clock import Clock, SystemClock
-from ext.columns import Columns
 from recorder import shards
+from recorder import state as states
 from recorder.batches import Batch, Intent
 from recorder.clickhouse import Database, open_database
+from recorder.decoding import Decoding
 from recorder.folder import DataFolder
 from recorder.inserter import Inserter
-from recorder.instruments import InstrumentRows
 from recorder.playback import Playback
 from recorder.query import QueryServer, forget_address
-from recorder.sql import schema
+from recorder.state import State
 
 __all__ = ["INTENT_FILE", "STATUS_FILE", "Loader", "LoaderConfig", "run"]
 
@@ -41,6 +42,8 @@ STATUS_MS: Final = 1_000
 NS_PER_MS: Final = 1_000_000
 OOM_SCORE: Final = "500"
 
+logger = logging.getLogger(__name__)
+
 
 class Loader:
     """Loads one recorder's spool into a database, from where it ended last time.
@@ -49,7 +52,7 @@ class Loader:
         spool: folder of the spool.
         database: with its schema; for this loader alone.
         recorder: the name in every row.
-        state: folder for the intent file.
+        state: folder of the intent file; the states of decoding lie in the spool.
         clock: for the age of batches; never reaches a row.
         stop: set from elsewhere to give up waiting for a database that fails.
         batch_records, batch_ms: how many records, and for how long, are gathered into one batch.
@@ -75,9 +78,9 @@ class Loader:
         self._clock = clock or SystemClock()
         self._batch_records = batch_records
         self._batch_ms = batch_ms
-        self._columns = Columns(recorder, schema())
-        self._instruments = InstrumentRows()
-        self.playback = Playback(spool, self._columns, self._take_rest)
+        self._spool = spool
+        self._decoding = Decoding(spool, recorder)
+        self._unsaved: State | None = None  # of a seam, until all before that is committed
         self.inserter = Inserter(
             database, recorder, state / intent, self._clock, stop or threading.Event(), thread
         )
@@ -88,17 +91,25 @@ class Loader:
         self._first_recv_ns = 0
         self._begun_ns = 0
 
+    @property
+    def playback(self) -> Playback:
+        """Where the spool is being read."""
+        return self._decoding.playback
+
     def recover(self) -> None:
-        """Run the spool up to the commit mark without inserting, and finish a batch that was begun.
+        """Go on from the newest state to the commit mark without inserting; finish a batch that was begun.
 
         Raises:
             DatabaseError: the database does not answer, or gave up.
         """
         intent = self.inserter.recover()
         mark = self.inserter.cursor
-        while mark and self.playback.run(RUN_RECORDS, until=mark):
-            self._columns.clear()
-        self._columns.clear()
+        states.remove_beyond(self._spool, mark)
+        self._decoding.close()
+        self._decoding = Decoding.nearest(self._spool, self.recorder, mark)
+        while mark and self._decoding.run_to(mark, stay=True):
+            self._keep_state()
+            self._save_state()
         self._last = mark
         self._records, self._frames = self.playback.records, self.playback.frames
         if intent is not None:
@@ -113,12 +124,12 @@ class Loader:
         Raises:
             DatabaseError: the batch before gave up.
         """
+        self._save_state()
         if self._pending():
-            room = max(1, min(RUN_RECORDS, self._batch_records - self._pending()))
+            room = max(1, min(RUN_RECORDS, self._batch_records - self._read_records()))
             taken = self.playback.run(room, stay=True)
         else:
-            taken = self.playback.run(1)
-            self._begin_batch()
+            taken = self._begin_batch()
         if self._is_due(drain=drain and taken == 0):
             self.inserter.begin(self._make_batch())
         return taken > 0
@@ -128,6 +139,7 @@ class Loader:
         while self.step(drain=True) or self._pending() or self.playback.at_seam:
             pass
         self.inserter.wait()
+        self._save_state()
 
     def status(self) -> dict[str, Any]:
         """What the loader is doing, for the status file.
@@ -150,23 +162,50 @@ class Loader:
     def close(self) -> None:
         """Wait for the batch under way and let the spool go; the database stays open."""
         self.inserter.close()
-        self.playback.close()
+        self._decoding.close()
 
-    def _take_rest(self, payload: dict[str, Any], recv_ns: int, position: int) -> None:
-        self._instruments.append(self._columns, payload, recv_ns, position)
-
-    def _begin_batch(self) -> None:
+    def _begin_batch(self, until: int = 0) -> int:
+        """Read the first record of a batch; where that enters a segment, what was known before is kept."""
+        taken = self.playback.run(1, until=until, stay=True)
+        if not self._pending() and self.playback.at_seam:
+            self._keep_state()
+            taken = self.playback.run(1, until=until)
         self._first_recv_ns = self.playback.recv_ns
         self._begun_ns = self._clock.now().mono_ns
+        return taken
 
-    def _pending(self) -> int:
+    def _keep_state(self) -> None:
+        self._unsaved = self._decoding.state()
+
+    def _save_state(self) -> None:
+        """Write the state that was kept, once all before it is committed."""
+        if self._unsaved is None or self.inserter.cursor < self._unsaved.position:
+            return
+        kept, self._unsaved = self._unsaved, None
+        try:
+            states.save(self._spool, kept)
+            states.thin(self._spool)
+        except OSError as error:
+            self.inserter.counters["state_failures"] += 1
+            logger.warning("the state after segment %d was not saved: %s", kept.segment, error)
+
+    def _read_records(self) -> int:
         return self.playback.records - self._records
+
+    def _pending(self) -> bool:
+        # Where damage ends a segment there are rows, and not a record.
+        return self._read_records() > 0 or self.playback.position > self._last
 
     def _is_due(self, *, drain: bool) -> bool:
         if not self._pending():
             return False
-        rows = self._columns.rows
-        if self._pending() >= self._batch_records or rows >= BATCH_ROWS_MAX or drain or self.playback.at_seam:
+        rows = self._decoding.columns.rows
+        if (
+            self._read_records() >= self._batch_records
+            or rows >= BATCH_ROWS_MAX
+            or drain
+            or self.playback.at_seam
+        ):
             return True
         age_ms = (self._clock.now().mono_ns - self._begun_ns) // NS_PER_MS
         return age_ms >= (self._batch_ms if rows else BATCH_WITHOUT_ROWS_MS)
@@ -180,7 +219,7 @@ class Loader:
             frames=self.playback.frames - self._frames,
             first_recv_ns=self._first_recv_ns,
             last_recv_ns=self.playback.recv_ns,
-            blocks=self._columns.take(),
+            blocks=self._decoding.columns.take(),
         )
         self._last = batch.last
         self._records, self._frames = self.playback.records, self.playback.frames
@@ -188,8 +227,7 @@ class Loader:
 
     def _repeat(self, intent: Intent) -> None:
         """Build the range of an interrupted batch again and commit it."""
-        self.playback.run(1, until=intent.last)
-        self._begin_batch()
+        self._begin_batch(intent.last)
         while self.playback.run(RUN_RECORDS, until=intent.last):
             pass
         if self._pending():

@@ -12,6 +12,7 @@ from ext.dispatch import Dispatcher
 from ext.journal import Record, RecordKind
 from ext.listener import Listener
 from ext.segment import Damage
+from ext.state import dispatcher_state, restore_dispatcher
 from recorder import ledger
 from recorder.instruments import set_scales
 from recorder.segments import first_payload
@@ -32,6 +33,10 @@ class Playback:
         folder: the spool.
         listener: called as it would have been live.
         on_rest: called with each REST record: its payload, recv_ns and position.
+        begin: what another one's `state` said, to go on from there; from the first record if not given.
+
+    Raises:
+        ValueError: that is no such state.
 
     Attributes:
         position: of the record obeyed last, 0 before the first.
@@ -40,7 +45,13 @@ class Playback:
         at_seam: whether the next record begins a segment.
     """
 
-    def __init__(self, folder: Path, listener: Listener, on_rest: RestHandler | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        listener: Listener,
+        on_rest: RestHandler | None = None,
+        begin: tuple[Any, ...] | None = None,
+    ) -> None:
         self.position = 0
         self.dispatchers: dict[str, Dispatcher] = {}
         self.frames = 0
@@ -53,6 +64,44 @@ class Playback:
         self._held: Record | None = None
         self._damage: tuple[Damage, int] | None = None
         self._unrouted: set[int] = set()
+        if begin is not None:
+            self._restore(folder, begin)
+
+    def state(self) -> tuple[Any, ...]:
+        """Return all that is known after the record of `position`, as plain values.
+
+        They may share dicts with what is alive: encode them before reading on. Between runs only.
+        """
+        routes = [(number, route[0].category, route[1]) for number, route in sorted(self._routes.items())]
+        damage = None
+        if self._damage is not None:
+            met, start_ns = self._damage
+            damage = (met.position, met.next_position, met.start, met.end, start_ns)
+        return (
+            self.position,
+            self.recv_ns,
+            self.at_seam,
+            self.frames,
+            self.records,
+            [dispatcher_state(dispatcher) for dispatcher in self.dispatchers.values()],
+            routes,
+            self._wanted.state(),
+            damage,
+            sorted(self._unrouted),
+        )
+
+    def _restore(self, folder: Path, state: tuple[Any, ...]) -> None:
+        self.position, recv_ns, is_read, self.frames, self.records = state[:5]
+        dispatchers, routes, wanted, damage, unrouted = state[5:]
+        self._reader = SpoolReader(folder, self.position, recv_ns=recv_ns, is_read=is_read)
+        for dispatcher in dispatchers:
+            restore_dispatcher(self._dispatcher(dispatcher[0]), dispatcher)
+        for number, category, leg in routes:
+            self._routes[number] = (self.dispatchers[category], leg)
+        self._wanted.restore(wanted)
+        if damage is not None:
+            self._damage = (Damage(*damage[:4]), damage[4])
+        self._unrouted = set(unrouted)
 
     @property
     def at_seam(self) -> bool:
@@ -61,8 +110,8 @@ class Playback:
 
     @property
     def recv_ns(self) -> int:
-        """Wall clock of the record read last, 0 before the first."""
-        return self._reader.recv_ns
+        """Wall clock of the record obeyed last, 0 before the first."""
+        return self._reader.recv_ns if self._held is None else self._reader.previous_recv_ns
 
     def run(self, limit: int, *, until: int = 0, stay: bool = False) -> int:
         """Obey up to `limit` records; returns how many, 0 where there are no more yet.
@@ -73,7 +122,8 @@ class Playback:
             stay: not to enter another segment; `at_seam` tells that one waits.
         """
         taken = 0
-        while taken < limit and not (until and self.position >= until):
+        # Whatever it ends at, damage is told first: its rows belong to what comes before the next record.
+        while taken < limit and not (until and self.position >= until and self._damage is None):
             if self._held is not None:
                 if stay or taken or (until and self._held.position > until):
                     break
@@ -82,7 +132,7 @@ class Playback:
                 taken += 1
                 continue
             wanted = limit - taken if self._damage is None else 1
-            if until:
+            if until and self._damage is None:
                 wanted = min(wanted, until - self.position)
             frames, item = self._reader.feed(self._routes, wanted)
             self.position += frames

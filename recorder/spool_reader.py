@@ -23,14 +23,17 @@ class SpoolReader:
     ``position`` 0 is the beginning, segment number << 32 the ``SEGMENT`` record of that segment, which says
     what was open and desired. Nothing ever blocks: None means nothing more yet, ask again. Not for several
     threads. SpoolError where a segment is of another format.
+
+    ``recv_ns`` is the wall clock of the record of ``position``, where that is known; ``is_read`` says that
+    its segment was read to the end: it is not opened, and may be gone.
     """
 
-    def __init__(self, folder: Path, position: int = 0) -> None:
+    def __init__(self, folder: Path, position: int = 0, *, recv_ns: int = 0, is_read: bool = False) -> None:
         self.folder = folder
         self._after = position
-        self._recv_ns = 0
+        self._recv_ns = recv_ns
         self._reader: SegmentReader | None = None
-        self._segment = max(position >> 32, 1) - 1
+        self._segment = position >> 32 if is_read else max(position >> 32, 1) - 1
         self._queued: Record | None = None
 
     @property
@@ -41,7 +44,19 @@ class SpoolReader:
     @property
     def recv_ns(self) -> int:
         """Wall clock of the record read last, 0 before the first."""
-        return self._reader.recv_ns if self._reader is not None and self._reader.recv_ns else self._recv_ns
+        if self._reader is None or self._queued is not None:
+            return self._recv_ns
+        return self._reader.recv_ns or self._recv_ns
+
+    @property
+    def previous_recv_ns(self) -> int:
+        """Wall clock of the last record before the present segment; 0 where that is not known."""
+        return self._recv_ns
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The number of the segment that is read next, and the offset in it, bytes."""
+        return (self._segment + 1, 0) if self._reader is None else (self._segment, self._reader.offset)
 
     def poll(self) -> Record | Damage | None:
         """Return the next record or damage; None when there is nothing more yet."""

@@ -1,6 +1,7 @@
 """Which topics a spool says are wanted, and on which legs."""
 
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["Wanted"]
 
@@ -11,6 +12,20 @@ class Wanted:
     def __init__(self) -> None:
         self._legs: dict[str, dict[str, set[int]]] = {}
         self._carried_over: set[tuple[str, str]] = set()  # their legs are those of an earlier run
+
+    def state(self) -> tuple[Any, ...]:
+        """Return what is wanted as plain values."""
+        legs = {
+            category: [(topic, sorted(legs)) for topic, legs in known.items()]
+            for category, known in self._legs.items()
+        }
+        return legs, sorted(self._carried_over)
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Take what `state` returned for what is wanted."""
+        legs, carried_over = state
+        self._legs = {category: {topic: set(on) for topic, on in known} for category, known in legs.items()}
+        self._carried_over = {(category, topic) for category, topic in carried_over}
 
     @property
     def topics(self) -> dict[str, list[str]]:

@@ -1,0 +1,99 @@
+"""A spool as rows of the database: its playback and what makes rows of it, and the state of all that."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from ext.columns import Columns
+from ext.state import columns_state, restore_columns
+from recorder import state
+from recorder.batches import DECODER_VERSION
+from recorder.instruments import InstrumentRows
+from recorder.playback import Playback
+from recorder.sql import schema
+from recorder.state import State
+
+__all__ = ["Decoding"]
+
+RUN_RECORDS: Final = 10_000
+
+
+class Decoding:
+    """One recorder's spool, read into `columns`. For one thread.
+
+    Args:
+        spool: folder of the spool.
+        recorder: the name in every row.
+        begin: the state to go on from; from the first record if not given.
+
+    Raises:
+        ValueError: the state is not what this version saves.
+    """
+
+    def __init__(self, spool: Path, recorder: str, begin: State | None = None) -> None:
+        self.spool = spool
+        self.recorder = recorder
+        self.columns = Columns(recorder, schema())
+        self._instruments = InstrumentRows()
+        remembered = None
+        if begin is not None:
+            remembered = begin.part("playback")
+            columns, instruments = begin.part("columns")
+            restore_columns(self.columns, columns)
+            self._instruments.restore(instruments)
+        self.playback = Playback(spool, self.columns, self._take_rest, remembered)
+
+    @classmethod
+    def nearest(cls, spool: Path, recorder: str, mark: int) -> "Decoding":
+        """Return one that begins at the newest state not beyond a position, or at the first record.
+
+        `run_to` reads on from there.
+        """
+        for begin in state.usable(spool, recorder, DECODER_VERSION, mark):
+            try:
+                return cls(spool, recorder, begin)
+            except (LookupError, TypeError, ValueError, state.StateError) as error:
+                state.logger.warning("%s is not used: %s", state.state_path(spool, begin.segment), error)
+        return cls(spool, recorder)
+
+    @classmethod
+    def before(cls, spool: Path, recorder: str, segment: int) -> "Decoding":
+        """Return one that has read, and made no rows of, all that comes before a segment."""
+        decoding = cls.nearest(spool, recorder, segment << 32)
+        decoding.run_to(segment << 32)
+        return decoding
+
+    def run_to(self, mark: int, *, stay: bool = False) -> bool:
+        """Read up to a position and make no rows of it.
+
+        Args:
+            mark: position not to go beyond.
+            stay: return True at the end of each segment before that; the next call goes on.
+        """
+        taken = self.playback.run(1, until=mark)
+        while taken:
+            self.columns.clear()
+            taken = self.playback.run(RUN_RECORDS, until=mark, stay=stay)
+        self.columns.clear()
+        return stay and self.playback.at_seam and self.playback.position < mark
+
+    def state(self) -> State:
+        """Return what is known now: after the last record of a segment, or wherever it is to be gone on from.
+
+        Raises:
+            ValueError: rows are waiting in `columns`.
+        """
+        position = self.playback.position
+        values = {
+            "playback": self.playback.state(),
+            "columns": (columns_state(self.columns), self._instruments.state()),
+        }
+        return State.of(
+            self.recorder, position >> 32, position, self.playback.recv_ns, DECODER_VERSION, values
+        )
+
+    def close(self) -> None:
+        """Let the files go."""
+        self.playback.close()
+
+    def _take_rest(self, payload: dict[str, Any], recv_ns: int, position: int) -> None:
+        self._instruments.append(self.columns, payload, recv_ns, position)
