@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -10,11 +11,14 @@ from engine.errors import ConfigError
 from ext.listener import Listener
 from recorder import shards
 from recorder.folder import DataFolder
-from recorder.moments import Moment, moment_ns, shown
+from recorder.moments import iso, parse_moment
 from recorder.tape_listeners import Copies, Gate, Heard, Selection
 from recorder.tape_spool import SpoolRange
 
 __all__ = ["Pacer", "Tape", "spool_range"]
+
+When = str | int | datetime
+"""A time: ISO 8601 with a zone, ns since 1970, or a datetime with a zone."""
 
 SPEED_MAX: Final = 1_000_000.0
 
@@ -52,8 +56,8 @@ class Tape:
         self,
         place: str | Path,
         *,
-        start: Moment | None = None,
-        end: Moment | None = None,
+        start: When | None = None,
+        end: When | None = None,
         category: str = "",
         symbols: Iterable[str] = (),
         topics: Iterable[str] = (),
@@ -120,13 +124,20 @@ class Pacer:
         return ((recv_ns - first_ns) / self._speed - (now_ns - begun_ns)) / NS_PER_S
 
 
-def range_ns(start: Moment | None, end: Moment | None) -> tuple[int | None, int | None]:
+def range_ns(start: When | None, end: When | None) -> tuple[int | None, int | None]:
     """Return a range in ns. Raises ConfigError."""
-    first = None if start is None else moment_ns("start", start)
-    last = None if end is None else moment_ns("end", end)
+    first, last = (None if one is None else _ns(name, one) for name, one in (("start", start), ("end", end)))
     if first is not None and last is not None and last <= first:
-        raise ConfigError("end", shown(last), f"it is after the start, {shown(first)}", "give a later end")
+        raise ConfigError("end", iso(last), f"it is after the start, {iso(first)}", "give a later end")
     return first, last
+
+
+def _ns(name: str, when: When) -> int:
+    text = when.isoformat() if isinstance(when, datetime) else str(when)
+    moment = parse_moment(name, text)
+    if moment.position:
+        raise ConfigError(name, text, "a range is between times", "give a time")
+    return moment.ns
 
 
 def is_database(place: str | Path) -> bool:

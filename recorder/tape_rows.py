@@ -11,7 +11,7 @@ import orjson
 
 from ext.ticker_row import NUMBERS, TEXTS, TIMES
 from recorder.clickhouse import Database
-from recorder.moments import shown
+from recorder.moments import iso
 from recorder.tape_listeners import trade_topic
 
 __all__ = ["COLUMNS", "FRAMES", "ORDER", "Row", "book_frame", "select", "ticker_frame", "topic_of"]
@@ -269,7 +269,7 @@ def ticker_fields(row: Row) -> dict[str, str]:
         time_ms = row[f"{column}_ms"]
         if time_ms is not None:
             # The venue spells this one as a date.
-            fields[field] = shown(time_ms * NS_PER_MS) if field == "deliveryTime" else str(time_ms)
+            fields[field] = iso(time_ms * NS_PER_MS) if field == "deliveryTime" else str(time_ms)
     return fields
 
 

@@ -9,7 +9,7 @@ import orjson
 
 from engine.errors import UsageError
 from ext.journal import Record, RecordKind
-from recorder.moments import shown
+from recorder.moments import iso
 from recorder.playback import Playback, RestHandler
 from recorder.segments import first_payload, segments
 from recorder.spool_reader import SpoolReader
@@ -119,7 +119,7 @@ class SpoolRange:
             while reader.poll() is not None:
                 pass
             last_ns = reader.recv_ns
-        there = f"{shown(self._begun_ns(self._segments[0]))} to {shown(last_ns)}"
+        there = f"{iso(self._begun_ns(self._segments[0]))} to {iso(last_ns)}"
         return UsageError("nothing was recorded in that range", f"give a time within {there}")
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.errors import ConfigError, UsageError
 from recorder.clickhouse import Database, open_server
-from recorder.moments import shown
+from recorder.moments import iso
 from recorder.query import open_for_reading
 from recorder.tape_bases import lay_bases, open_gaps
 from recorder.tape_listeners import Gate
@@ -54,7 +54,7 @@ class TableRange:
                 after = self._first_since(database, end_ns, first)
                 self._last = self._last if after is None else after - 1
         if first is None or self._last < first:
-            there = f"{shown(self._batches[0]['first_ns'])} to {shown(self._batches[-1]['last_ns'])}"
+            there = f"{iso(self._batches[0]['first_ns'])} to {iso(self._batches[-1]['last_ns'])}"
             raise UsageError("nothing was loaded in that range", f"give a time within {there}")
         self._first = first
 

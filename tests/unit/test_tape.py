@@ -1,7 +1,7 @@
 """Ranges of a spool: their bounds, what is heard, the pace, and that each run is equal."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,6 @@ from engine.errors import UsageError
 from ext.book import OrderBook
 from ext.journal import RecordKind
 from ext.listener import Gap, Ticker, Trade
-from recorder.moments import moment_ns, shown
 from recorder.playback import Playback
 from recorder.tape import Tape
 from recorder.tape_spool import SpoolRange
@@ -167,15 +166,16 @@ def test_what_was_played_is_counted(data: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"start": 5, "end": 5}, "end was '1970-01-01T00:00:00.000000005Z'; it is after the start"),
+        ({"start": START_NS, "end": START_NS}, "end was '2026-09-21T14:13:20Z'; it is after the start"),
         ({"start": "2020-01-01T00:00Z", "end": "2020-01-02T00:00Z"}, "give a time within 2026-09-21T"),
         (
             {"start": "2040-01-01T00:00Z"},
             "nothing was recorded in that range: give a time within 2026-09-21T",
         ),
-        ({"start": "2026-01-01T00:00"}, "start was '2026-01-01T00:00:00'; a time has a zone"),
-        ({"end": "yesterday"}, "end was 'yesterday'; a time is ISO 8601, or ns since 1970"),
-        ({"end": -1}, "end was -1"),
+        ({"start": "2026-01-01T00:00"}, "start was '2026-01-01T00:00'; it names no zone"),
+        ({"end": "yesterday"}, "end was 'yesterday'; a time is ISO 8601 with its zone"),
+        ({"end": -1}, "end was '-1'"),
+        ({"end": "1:5"}, "end was '1:5'; a range is between times"),
         (
             {"symbols": ["AAAUSDC"]},
             "symbol was 'AAAUSDC', which is not among the 2 of the range: use AAAUSDT",
@@ -209,10 +209,10 @@ def test_a_folder_without_a_recording(tmp_path: Path) -> None:
         Tape(tmp_path)
 
 
-def test_moments() -> None:
-    assert moment_ns("at", "1970-01-01T00:00:01.5+00:00") == 1_500_000_000
-    assert moment_ns("at", "1970-01-01T02:00:00+02:00") == 0
-    assert moment_ns("at", str(START_NS)) == moment_ns("at", START_NS) == START_NS
-    assert moment_ns("at", datetime(1970, 1, 2, tzinfo=UTC) + timedelta(microseconds=1)) == 86_400_000_001_000
-    assert shown(1_500_000_001) == "1970-01-01T00:00:01.500000001Z"
-    assert moment_ns("at", "1970-01-01T00:00:01Z") == moment_ns("at", shown(NS_PER_S))
+def test_a_range_in_other_words(data: Path) -> None:
+    expected = played(Tape(data, start=START_NS + S, end=START_NS + 2 * S)).lines
+    assert expected
+    seconds = START_NS // S
+    times = [datetime.fromtimestamp(seconds + one, UTC) for one in (1, 2)]
+    for start, end in (times, [str(time) for time in times]):
+        assert played(Tape(data, start=start, end=end)).lines == expected
