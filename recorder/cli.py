@@ -8,7 +8,20 @@ from collections.abc import Sequence
 import typer
 
 from engine.errors import TapeheadError
-from recorder.commands import add, chaos, demo, gaps, record, remove, simulate, sql, symbols, verify, version
+from recorder.commands import (
+    add,
+    book,
+    chaos,
+    demo,
+    gaps,
+    record,
+    remove,
+    simulate,
+    sql,
+    symbols,
+    verify,
+    version,
+)
 from recorder.errors import ExitCode, exit_code, from_os_error
 from recorder.output import Output
 
@@ -39,6 +52,7 @@ app.command("verify")(verify.verify)
 app.command("symbols")(symbols.symbols)
 app.command("gaps")(gaps.gaps)
 app.command("chaos")(chaos.chaos)
+app.command("book")(book.book)
 app.command("version")(version.version)
 
 

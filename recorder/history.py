@@ -1,0 +1,287 @@
+"""A book as it was: after the last message at or before a time or record, exact, from the tables.
+
+Two narrow reads by the primary key (`recorder.book_rows`), and the gaps that cover the time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from engine.clock import NS_PER_S
+from engine.errors import ConfigError, TopicError, UsageError, nearest
+from recorder.book_rows import (
+    OURS,
+    SINCE,
+    UNTIL,
+    Levels,
+    Limit,
+    Topic,
+    by_position,
+    chain,
+    levels,
+    minute_s,
+    select,
+)
+from recorder.clickhouse import Database
+from recorder.moments import POSITION_BITS, Moment, iso
+
+__all__ = ["CLOCKS", "KINDS", "BookAt", "Doubt", "book_at"]
+
+CLOCKS: Final = ("recv", "cts")
+KINDS: Final = ("plain", "rpi", "full")
+
+NS_PER_MS: Final = 1_000_000
+UPDATE_ID_MAX: Final = (1 << 64) - 1
+# How far recv may be from cts before it is looked for further away: latency and the offset of a clock.
+CLOCK_SLACKS_S: Final = (2, 60, 3_600, 86_400, 366 * 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A gap of the book's topic that covers the time asked for; `end_ns` is None while it is open."""
+
+    cause: str
+    fault: str
+    start_ns: int
+    end_ns: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookAt:
+    """A book after the message `update_id` of the record `position`.
+
+    `bids` and `asks` are (price, size), best first, exact. Of kind rpi they hold the ordinary sizes, and
+    `rpi_bids` and `rpi_asks` the sizes at the same prices that only retail price improvement has.
+    """
+
+    recorder: str
+    category: str
+    symbol: str
+    kind: str
+    depth: int
+    source: str
+    position: int
+    update_id: int
+    seq: int
+    recv_ns: int
+    ts_ms: int
+    cts_ms: int
+    bids: Levels
+    asks: Levels
+    rpi_bids: Levels
+    rpi_asks: Levels
+    gaps: tuple[Doubt, ...]
+
+    @property
+    def segment(self) -> int:
+        """The segment of the spool that holds the record."""
+        return self.position >> POSITION_BITS
+
+    @property
+    def record(self) -> int:
+        """Its number within the segment."""
+        return self.position & (1 << POSITION_BITS) - 1
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a gap covers the time asked for: what the book was then is not known for certain."""
+        return bool(self.gaps)
+
+
+def book_at(
+    database: Database,
+    symbol: str,
+    at: Moment,
+    *,
+    category: str = "linear",
+    depth: int | None = None,
+    clock: str = "recv",
+    kind: str = "plain",
+    recorder: str = "",
+) -> BookAt:
+    """Rebuild a book as it was after the last message at or before a moment.
+
+    Args:
+        database: a connection; only what is committed is read.
+        at: a time, or a position. Where the wall clock was set back and a time came twice, the later
+            recorded message counts.
+        depth: of the topic; None for the deepest one recorded. Kinds rpi and full have one each.
+        clock: "recv", ours at the frame, or "cts", of the matching engine: all messages up to that
+            millisecond.
+        recorder: "" for the best of those that have it: without a gap, then the newest message.
+
+    Raises:
+        ConfigError: an option that cannot be.
+        TopicError: no such symbol, kind or depth was recorded.
+        UsageError: the moment is outside what was recorded.
+    """
+    if clock not in CLOCKS:
+        raise ConfigError("clock", clock, "there are two", "use recv or cts")
+    if kind not in KINDS:
+        raise ConfigError("kind", kind, "there are three", "use plain, rpi or full")
+    if kind != "plain" and depth is not None:
+        raise ConfigError("depth", depth, f"a book of kind {kind} has one depth", "leave it out")
+    marks = [mark for mark in _marks(database) if recorder in ("", mark.recorder)]
+    if not marks:
+        raise UsageError(
+            f"nothing of recorder {recorder!r} is loaded" if recorder else "nothing is loaded yet",
+            "wait until the loader has committed, or look with `tapehead sql 'SELECT * FROM committed'`",
+        )
+    chosen = _depth(database, category, symbol, kind, None) if depth is None else depth
+    topic = Topic(category, symbol, kind, chosen)
+    found = [book for mark in marks if (book := _book(database, topic, mark, at, clock)) is not None]
+    if not found:
+        _depth(database, *topic)
+        raise _outside(database, topic, marks, at)
+    return min(found, key=lambda book: (book.doubtful, -book.recv_ns, book.recorder))
+
+
+class _Mark(NamedTuple):
+    """How far a recorder is loaded."""
+
+    recorder: str
+    position: int
+    last_ns: int
+
+
+def _marks(database: Database) -> list[_Mark]:
+    rows = database.query(
+        "SELECT recorder, max(last_position), toUnixTimestamp64Nano(max(last_recv)) FROM load_batch"
+        " GROUP BY recorder ORDER BY recorder"
+    )
+    return [_Mark(*row) for row in rows]
+
+
+def _book(database: Database, topic: Topic, mark: _Mark, at: Moment, clock: str) -> BookAt | None:
+    """Return the book of one recorder; None where it has none at that moment."""
+    if at.position > mark.position or at.ns > mark.last_ns:
+        return None
+    if at.position:
+        rows = by_position(database, topic, mark.recorder, (at.position, UPDATE_ID_MAX))
+    else:
+        rows = chain(database, topic, mark.recorder, _limit(database, topic, mark, at.ns, clock))
+    if not rows:
+        return None
+    last = rows[-1]
+    bids, asks = levels(rows)
+    rpi: tuple[Levels, Levels] = ((), ())
+    if topic.kind == "rpi":
+        beside = topic._replace(kind="rpi_only")
+        rpi = levels(by_position(database, beside, mark.recorder, (last.position, last.update_id)))
+    return BookAt(
+        recorder=mark.recorder,
+        category=topic.category,
+        symbol=topic.symbol,
+        kind=topic.kind,
+        depth=topic.depth,
+        source=last.source,
+        position=last.position,
+        update_id=last.update_id,
+        seq=last.seq,
+        recv_ns=last.recv_ns,
+        ts_ms=last.ts_ms,
+        cts_ms=last.cts_ms,
+        bids=bids,
+        asks=asks,
+        rpi_bids=rpi[0],
+        rpi_asks=rpi[1],
+        gaps=_doubts(database, topic, mark, at.ns or last.recv_ns),
+    )
+
+
+def _limit(database: Database, topic: Topic, mark: _Mark, at_ns: int, clock: str) -> Limit:
+    if clock == "recv":
+        return Limit(mark.position, at_ns, None)
+    return Limit(mark.position, _recv_beyond(database, topic, mark, at_ns), at_ns // NS_PER_MS)
+
+
+def _recv_beyond(database: Database, topic: Topic, mark: _Mark, cts_ns: int) -> int:
+    """Return a time of ours at which a message with a later cts was there already: cts do not go back."""
+    for slack_s in CLOCK_SLACKS_S:
+        until_ns = cts_ns + slack_s * NS_PER_S
+        if until_ns >= mark.last_ns:
+            break
+        values = Limit(mark.position, until_ns, cts_ns // NS_PER_MS).values(topic, mark.recorder)
+        later = "cts > fromUnixTimestamp64Milli({cts_ms:Int64}, 'UTC')"
+        values["since_minute_s"] = minute_s(cts_ns - slack_s * NS_PER_S)
+        if database.query(select("1", topic.table, OURS, UNTIL, SINCE, later, tail="LIMIT 1"), values):
+            return until_ns
+    return mark.last_ns
+
+
+def _doubts(database: Database, topic: Topic, mark: _Mark, at_ns: int) -> tuple[Doubt, ...]:
+    """Return the gaps of the topic that cover a time."""
+    rows = database.query(
+        "SELECT argMin(cause, position), argMin(fault, position), toUnixTimestamp64Nano(min(start)) AS since,"
+        " toUnixTimestamp64Nano(max(end)) AS until, argMax(detail, position) FROM gap"
+        " WHERE category = {category:String} AND topic = {topic:String} AND recorder = {recorder:String}"
+        " AND position <= {position:UInt64} AND start < fromUnixTimestamp64Nano({at_ns:Int64}, 'UTC')"
+        " GROUP BY id HAVING until IS NULL OR until > {at_ns:Int64} ORDER BY since, id",
+        {
+            "category": topic.category,
+            "topic": topic.name,
+            "recorder": mark.recorder,
+            "position": mark.position,
+            "at_ns": at_ns,
+        },
+    )
+    return tuple(Doubt(*row) for row in rows)
+
+
+def _depth(database: Database, category: str, symbol: str, kind: str, depth: int | None) -> int:
+    """Return the depth to read: the one given, or the deepest. TopicError where it was not recorded."""
+    values = {"category": category, "symbol": symbol, "kind": kind, "depth": depth or 0}
+    of_topic = ["category = {category:String}", "symbol = {symbol:String}", "kind = {kind:String}"]
+    if depth is not None:
+        of_topic.append("depth = {depth:UInt16}")
+    deepest = "ORDER BY category DESC, symbol DESC, kind DESC, depth DESC LIMIT 1"
+    for table in ("book_snapshot", "bbo") if depth != 1 else ("bbo",):
+        rows = database.query(select("depth", table, *of_topic, tail=deepest), values)
+        if rows:
+            return int(rows[0][0])
+    raise _unknown(database, category, symbol, kind, depth)
+
+
+def _unknown(database: Database, category: str, symbol: str, kind: str, depth: int | None) -> TopicError:
+    recorded = {
+        (str(found), str(of_kind), int(of_depth))
+        for table in ("book_snapshot", "bbo")
+        for found, of_kind, of_depth in database.query(
+            select("DISTINCT symbol, toString(kind), depth", table, "category = {category:String}"),
+            {"category": category},
+        )
+    }
+    names = sorted({name for name, _, _ in recorded})
+    if symbol not in names:
+        problem = f"no book of symbol {symbol!r} was recorded in {category}"
+        similar = nearest(symbol, names) or names[:3]
+        return TopicError(problem, symbol, similar, "" if similar else "record it with `tapehead record`")
+    offered = sorted(
+        {
+            str(of_depth) if of_kind == "plain" else of_kind
+            for name, of_kind, of_depth in recorded
+            if name == symbol and of_kind != "rpi_only"
+        },
+        key=lambda one: (not one.isdigit(), one.zfill(5)),
+    )
+    asked = kind if kind != "plain" or depth is None else f"depth {depth}"
+    return TopicError(f"no book of {asked} of {symbol} was recorded in {category}", depth or kind, offered)
+
+
+def _outside(database: Database, topic: Topic, marks: Sequence[_Mark], at: Moment) -> UsageError:
+    """Say from when to when there is a book."""
+    table = "bbo" if topic.depth == 1 else "book_snapshot"
+    first = "ORDER BY toStartOfMinute(recv), position LIMIT 1"
+    ranges = []
+    for mark in marks:
+        rows = database.query(
+            select("toUnixTimestamp64Nano(recv)", table, OURS, tail=first),
+            {**topic._asdict(), "recorder": mark.recorder, "position": mark.position},
+        )
+        if rows:
+            ranges.append(f"{iso(rows[0][0])} to {iso(mark.last_ns)}")
+    return UsageError(
+        f"{topic.name} of {topic.category} at {at} is outside what is loaded",
+        f"it is there from {', and '.join(ranges)}" if ranges else "nothing of it is committed yet",
+    )
