@@ -5,6 +5,7 @@ Two narrow reads by the primary key (`recorder.book_rows`), and the gaps that co
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from engine.clock import NS_PER_S
@@ -25,7 +26,7 @@ from recorder.book_rows import (
 from recorder.clickhouse import Database
 from recorder.moments import POSITION_BITS, Moment, iso
 
-__all__ = ["CLOCKS", "KINDS", "BookAt", "Doubt", "book_at"]
+__all__ = ["CLOCKS", "KINDS", "BookAt", "Doubt", "RpiLevels", "book_at"]
 
 CLOCKS: Final = ("recv", "cts")
 KINDS: Final = ("plain", "rpi", "full")
@@ -34,6 +35,8 @@ NS_PER_MS: Final = 1_000_000
 UPDATE_ID_MAX: Final = (1 << 64) - 1
 # How far recv may be from cts before it is looked for further away: latency and the offset of a clock.
 CLOCK_SLACKS_S: Final = (2, 60, 3_600, 86_400, 366 * 86_400)
+
+RpiLevels = tuple[tuple[Decimal, Decimal, Decimal], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class BookAt:
     """A book after the message `update_id` of the record `position`.
 
     `bids` and `asks` are (price, size), best first, exact. Of kind rpi they hold the ordinary sizes, and
-    `rpi_bids` and `rpi_asks` the sizes at the same prices that only retail price improvement has.
+    `rpi_bids` and `rpi_asks` are (price, ordinary size, size that only retail price improvement has).
     """
 
     recorder: str
@@ -69,8 +72,8 @@ class BookAt:
     cts_ms: int
     bids: Levels
     asks: Levels
-    rpi_bids: Levels
-    rpi_asks: Levels
+    rpi_bids: RpiLevels
+    rpi_asks: RpiLevels
     gaps: tuple[Doubt, ...]
 
     @property
@@ -165,10 +168,11 @@ def _book(database: Database, topic: Topic, mark: _Mark, at: Moment, clock: str)
         return None
     last = rows[-1]
     bids, asks = levels(rows)
-    rpi: tuple[Levels, Levels] = ((), ())
+    rpi: tuple[RpiLevels, RpiLevels] = ((), ())
     if topic.kind == "rpi":
         beside = topic._replace(kind="rpi_only")
-        rpi = levels(by_position(database, beside, mark.recorder, (last.position, last.update_id)))
+        of_rpi = levels(by_position(database, beside, mark.recorder, (last.position, last.update_id)))
+        rpi = _beside(bids, of_rpi[0])[::-1], _beside(asks, of_rpi[1])
     return BookAt(
         recorder=mark.recorder,
         category=topic.category,
@@ -187,6 +191,15 @@ def _book(database: Database, topic: Topic, mark: _Mark, at: Moment, clock: str)
         rpi_bids=rpi[0],
         rpi_asks=rpi[1],
         gaps=_doubts(database, topic, mark, at.ns or last.recv_ns),
+    )
+
+
+def _beside(ordinary: Levels, rpi: Levels) -> RpiLevels:
+    """Return (price, size, RPI size) of all prices of either, ascending."""
+    sizes, rpi_sizes = dict(ordinary), dict(rpi)
+    none = Decimal(0)
+    return tuple(
+        (price, sizes.get(price, none), rpi_sizes.get(price, none)) for price in sorted({*sizes, *rpi_sizes})
     )
 
 

@@ -1,6 +1,8 @@
 """``tapehead book``: a book as it was."""
 
+from collections.abc import Sequence
 from contextlib import closing
+from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +16,6 @@ from recorder.moments import iso, parse_moment
 from recorder.output import Output
 
 if TYPE_CHECKING:
-    from recorder.book_rows import Levels
     from recorder.clickhouse import Database
     from recorder.history import BookAt
 
@@ -89,20 +90,15 @@ def _show(output: Output, found: "BookAt", levels: int) -> None:
         output.say(
             f"DOUBTFUL: {gap.cause} ({gap.fault}) from {iso(gap.start_ns)} {until} {gap.detail}".rstrip()
         )
-    columns = ["bid_size", "bid", "ask", "ask_size"]
-    bids, asks = _shown(found.bids, levels), _shown(found.asks, levels)
-    rows: list[list[Any]] = [
-        [bid[1], bid[0], ask[0], ask[1]] for bid, ask in zip_longest(bids, asks, fillvalue=(None, None))
-    ]
+    columns = ["size", "bid", "ask", "size"]
+    bids: Sequence[Sequence[Decimal]] = found.bids
+    asks: Sequence[Sequence[Decimal]] = found.asks
     if found.kind == "rpi":
-        columns = ["bid_rpi_size", *columns, "ask_rpi_size"]
-        of_bids, of_asks = dict(found.rpi_bids), dict(found.rpi_asks)
-        rows = [[of_bids.get(row[1]), *row, of_asks.get(row[2])] for row in rows]
-    output.table(columns, rows, right=columns)
-
-
-def _shown(levels: "Levels", count: int) -> "Levels":
-    return levels[: count or None]
+        columns = ["rpi size", *columns, "rpi size"]
+        bids, asks = found.rpi_bids, found.rpi_asks
+    empty = (None,) * (len(columns) // 2)
+    rows = zip_longest(bids[: levels or None], asks[: levels or None], fillvalue=empty)
+    output.table(columns, [(*reversed(bid), *ask) for bid, ask in rows], right=columns)
 
 
 def _values(found: "BookAt", levels: int) -> dict[str, Any]:
@@ -134,8 +130,8 @@ def _values(found: "BookAt", levels: int) -> dict[str, Any]:
             }
             for gap in found.gaps
         ],
-        "bids": _shown(found.bids, levels),
-        "asks": _shown(found.asks, levels),
-        "rpi_bids": _shown(found.rpi_bids, levels),
-        "rpi_asks": _shown(found.rpi_asks, levels),
+        "bids": found.bids[: levels or None],
+        "asks": found.asks[: levels or None],
+        "rpi_bids": found.rpi_bids[: levels or None],
+        "rpi_asks": found.rpi_asks[: levels or None],
     }

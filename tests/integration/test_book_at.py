@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from recorder.history import book_at
 from recorder.loader import Loader
 from recorder.moments import Moment, iso
 from recorder.query import QueryServer
+from tests.support import special
 from tests.support.databases import embedded
 from tests.support.market import MS, START_NS, S, SpoolMaker, book_frame
 
@@ -196,7 +198,7 @@ def test_command_asks_the_recorder_that_runs(
     recording: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = recording.market.messages[700]
-    with_server = QueryServer(recording.database, recording.folder).start()
+    server = QueryServer(recording.database, recording.folder).start()
     arguments = ["book", SYMBOL, "--depth", "50", "--data", str(recording.folder), "--levels", "3"]
     try:
         assert cli.main([*arguments, "--at", iso(message.recv_ns), "--json"]) == 0
@@ -208,7 +210,7 @@ def test_command_asks_the_recorder_that_runs(
         assert cli.main([*arguments, "--at", "2026-09-21T00:00:00"]) == 2
         assert "names no zone" in capsys.readouterr().err
     finally:
-        with_server.close()
+        server.close()
     assert by_server["update_id"] == message.update_id
     assert by_server["bids"] == [
         [str(price), str(size)] for price, size in exact(message.bids[:3], by_server["bids"])
@@ -295,3 +297,32 @@ def test_best_level_alone(recording: Recording, tmp_path: Path) -> None:
         assert found.asks == (((Decimal(11), Decimal(2)),) if number % 2 else ())
     by_cts = book_at(database, symbol, Moment(ns=START_NS), clock="cts")
     assert by_cts.update_id == 11
+
+
+def test_rpi_book_has_both_sizes(
+    recording: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker = SpoolMaker(tmp_path / "spool", "rpi")
+    maker.connect("orderbook.rpi.RRRUSDT")
+    bids, asks = [("100.2", "1.5", "0"), ("100.1", "0", "0.4")], [("100.3", "2", "3")]
+    maker.frame(special.book("rpi", "snapshot", 11, bids, asks, symbol="RRRUSDT"))
+    bids = [("100.2", "1.1", "0.7"), ("100.1", "0", "0.000"), ("99.9", "0", "1")]
+    maker.frame(special.book("rpi", "delta", 12, bids, [("100.3", "0", "3")], symbol="RRRUSDT"))
+    at_ns = maker.wall_ns
+    maker.close()
+    load(tmp_path, recording.database, "rpi")
+    found = book_at(recording.database, "RRRUSDT", Moment(ns=at_ns), kind="rpi")
+    numbers = [
+        [tuple(float(number) for number in level) for level in side]
+        for side in (found.bids, found.asks, found.rpi_bids, found.rpi_asks)
+    ]
+    assert numbers == [
+        [(100.2, 1.1)],
+        [],
+        [(100.2, 1.1, 0.7), (99.9, 0, 1)],
+        [(100.3, 0, 3)],
+    ]
+    with closing(QueryServer(recording.database, recording.folder).start()):
+        arguments = ["--kind", "rpi", "--at", str(at_ns), "--data", str(recording.folder)]
+        assert cli.main(["book", "RRRUSDT", *arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["0.7", "1.1", "100.2", "100.3", "0", "3.0"]
