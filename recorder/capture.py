@@ -160,6 +160,7 @@ class Capture:
             recorder_name(self.config.recorder, self.shard),
             now=self._clock.now,
             describe=describe,
+            quota_bytes=self.config.spool.refused_beyond(self.config.shards),
             journal=journal,
         )
         self._stack.enter_context(self.spool)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -23,12 +23,15 @@ from engine.config import feed_options
 from engine.errors import ConfigError, nearest
 from engine.selection import Rule, coin_groups, is_one_of, topic_groups
 from recorder.config_problems import first_problem
+from recorder.segments import SEGMENT_BYTES
 from recorder.units import seconds, size_bytes
 
-__all__ = ["Market", "RecordConfig", "checked"]
+__all__ = ["Market", "RecordConfig", "SpoolOptions", "checked"]
 
 LEGS_MAX: Final = 2
 SHARDS_MAX: Final = 16
+RETENTION_S: Final = 7 * 86_400.0
+QUOTA_SEGMENTS_MIN: Final = 4  # one written, one prepared, one to be loaded, one being compressed
 REFRESH_S: Final = 3600.0
 REFRESH_S_MIN: Final = 1.0
 REFRESH_S_MAX: Final = 86_400.0
@@ -145,6 +148,37 @@ class Market(_Model):
         return [topic for group in topic_groups(rule, rule.names) + coin_groups(rule) for topic in group]
 
 
+class SpoolOptions(_Model):
+    """What is kept of what was recorded: docs/recorder.md, quota and retention.
+
+    ``quota`` is bytes of all spools, 0 for none; each shard has its part. ``on_quota`` says what happens when
+    it is used up by segments that are not loaded. ``retention`` is how long loaded ones are kept, seconds.
+    """
+
+    quota: StrictInt = Field(default=0, ge=0)
+    on_quota: Literal["refuse", "drop_oldest"] = "refuse"
+    retention: float = Field(default=RETENTION_S, ge=0)
+    compress: StrictBool = True
+
+    @field_validator("quota", mode="before")
+    @classmethod
+    def _bytes(cls, value: object) -> object:
+        return size_bytes("quota", value) if isinstance(value, str) else value
+
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return seconds("retention", value) if isinstance(value, str) else value
+
+    def quota_of_each(self, shards: int) -> int:
+        """Return the bytes that each of so many spools may have, 0 for any number."""
+        return self.quota // shards
+
+    def refused_beyond(self, shards: int) -> int:
+        """Return the bytes beyond which a writer prepares no further segment, 0 for never."""
+        return self.quota_of_each(shards) if self.on_quota == "refuse" else 0
+
+
 class RecordConfig(_Model):
     """All that ``tapehead record`` needs to know; handed as JSON to the processes it starts.
 
@@ -152,7 +186,7 @@ class RecordConfig(_Model):
     replace the base URLs of the environment, ``second_url`` is that of second legs. ``feed`` holds options of
     `engine.config.FeedOptions`. ``refresh_s`` is how often the instruments are read again. ``shards`` is over
     how many capture processes the symbols are spread. ``system_status`` adds the venue's notices of
-    maintenance. The keys of a `Market` may stand here in place of ``market``.
+    maintenance. ``spool`` is how much is kept. The keys of a `Market` may stand here in place of ``market``.
     """
 
     data: Path = Path("data")
@@ -167,6 +201,7 @@ class RecordConfig(_Model):
     shards: StrictInt = Field(default=1, ge=1, le=SHARDS_MAX)
     system_status: StrictBool = False
     feed: dict[str, bool | int | float] = {}
+    spool: SpoolOptions = SpoolOptions()
 
     @model_validator(mode="before")
     @classmethod
@@ -203,6 +238,14 @@ class RecordConfig(_Model):
     def _known_options(cls, options: dict[str, bool | int | float]) -> dict[str, bool | int | float]:
         feed_options(**options)
         return options
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "RecordConfig":
+        least = QUOTA_SEGMENTS_MIN * SEGMENT_BYTES * self.shards
+        if 0 < self.spool.quota < least:
+            rule = f"{self.shards} spools need room for {QUOTA_SEGMENTS_MIN} segments each"
+            raise ConfigError("quota", self.spool.quota, rule, f"use {least} or more, or 0 for none")
+        return self
 
     @model_validator(mode="after")
     def _reachable(self) -> "RecordConfig":

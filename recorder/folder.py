@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from ext.journal import Record
+from ext.journal import Record, RecordKind
 from recorder.segments import first_payload
 from recorder.spool_reader import SpoolReader
 
@@ -45,10 +45,10 @@ class DataFolder:
     def recorder(self, shard: int = 0) -> str:
         """Return the name of the recorder that wrote the spool of a shard."""
         with SpoolReader(self.spool_of(shard)) as reader:
-            first = reader.poll()
-        if not isinstance(first, Record):
-            raise UsageError(f"the spool {self.spool_of(shard)} holds nothing yet", "record into it first")
-        return str(first_payload(first)["recorder"])
+            while (item := reader.poll()) is not None:
+                if isinstance(item, Record) and item.kind == RecordKind.SEGMENT:
+                    return str(first_payload(item)["recorder"])
+        raise UsageError(f"the spool {self.spool_of(shard)} holds nothing yet", "record into it first")
 
     def read_status(self, process: str) -> dict[str, Any]:
         """Return what a process last said of itself; empty before it said anything."""

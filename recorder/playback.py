@@ -15,6 +15,7 @@ from ext.segment import Damage
 from ext.state import dispatcher_state, restore_dispatcher
 from recorder import ledger
 from recorder.instruments import set_scales
+from recorder.seals import Gone, Reason
 from recorder.segments import first_payload
 from recorder.spool_reader import Routes, SpoolReader
 from recorder.wanted import Wanted
@@ -144,6 +145,9 @@ class Playback:
             if isinstance(item, Damage):
                 self._damage = (item, self.recv_ns)
                 self.position = item.next_position - 1
+            elif isinstance(item, Gone):
+                self._tell_gone(item)
+                self.position = item.last_position
             elif isinstance(item, Record) and item.kind == RecordKind.SEGMENT:
                 self._held = item
             elif isinstance(item, Record):
@@ -274,6 +278,17 @@ class Playback:
         ledger.tell_event(self._listener, "spool_damaged", detail, self.recv_ns, lost)
         loss = ledger.missed(start_ns, self.recv_ns, "own_drop", detail)
         ledger.tell_missed(self._listener, self._wanted.topics, loss, lost)
+
+    def _tell_gone(self, gone: Gone) -> None:
+        """Name what the keeper deleted: an event if it was loaded before, else a gap of each topic."""
+        segments = f"segments {gone.first_segment} to {gone.last_segment}"
+        if gone.reason is Reason.EXPIRED:
+            detail = f"{segments} are gone from the spool, after they were loaded"
+            ledger.tell_event(self._listener, "expired", detail, gone.last_recv_ns, gone.first_position)
+            return
+        detail = f"{segments} were dropped, for the quota had no room"
+        loss = ledger.missed(gone.first_recv_ns, gone.last_recv_ns, "own_drop", detail)
+        ledger.tell_missed(self._listener, gone.topics or self._wanted.topics, loss, gone.first_position)
 
     def _event(self, record: Record, kind: str, detail: str) -> None:
         ledger.tell_event(self._listener, kind, detail, record.recv_ns, record.position)

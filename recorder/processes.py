@@ -137,7 +137,14 @@ def _load(given: Handover, tell: Tell) -> int:
     return ExitCode.OK
 
 
-RUNS: Final[dict[str, Run]] = {"capture": _capture, "loader": _load}
+def _keep(given: Handover, tell: Tell) -> int:
+    from recorder import keeper
+
+    keeper.run(given.config, lambda: tell({"ready": True}))
+    return ExitCode.OK
+
+
+RUNS: Final[dict[str, Run]] = {"capture": _capture, "keeper": _keep, "loader": _load}
 NAMES: Final = tuple(RUNS)
 
 

@@ -1,6 +1,7 @@
-"""The files of a spool: their names, how one is made, and what a crash leaves of them. See docs/spool.md."""
+"""The files of a spool: their names, how one is made and found. See docs/spool.md."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,23 +10,31 @@ import orjson
 
 from engine.errors import UsageError
 from ext.journal import Record
-from ext.segment import Damage, SegmentReader
+from ext.segment import SegmentReader
+from recorder.compressed import plain
+from recorder.durable import sync_folder
 
 __all__ = [
     "FORMAT",
+    "MAGIC",
+    "POSITION_END",
     "SEGMENT_BYTES",
     "SEGMENT_BYTES_MAX",
     "SEGMENT_BYTES_MIN",
-    "Recovered",
     "Segment",
     "SpoolError",
+    "compressed_path",
     "first_payload",
     "following",
+    "last_number",
+    "loaded_through",
+    "open_segment",
     "prepare",
-    "recover",
     "segment_path",
     "segments",
-    "sync_folder",
+    "spool_bytes",
+    "strangers",
+    "wrong_format",
 ]
 
 FORMAT: Final = 1
@@ -34,8 +43,11 @@ SEGMENT_BYTES_MIN: Final = 64 << 10
 SEGMENT_BYTES_MAX: Final = 1 << 30
 
 SUFFIX: Final = ".tape"
+COMPRESSED_SUFFIX: Final = ".tape.zst"
+STATE_SUFFIX: Final = ".state"
 MAGIC: Final = b"TAP1"
 POSITION_END: Final = 0xFFFFFFFF  # no segment has a record of this number
+OF_A_SPOOL: Final = re.compile(r"(\d{8,10})\.[a-z.]+|(?:keeper\.)?lock|expired\.json(?:\.new)?")
 
 
 class SpoolError(UsageError):
@@ -51,16 +63,10 @@ class Segment:
     bytes: int
     is_started: bool
 
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """What was found in a spool: where it ends, what was cut off, and what is damaged in its last segment."""
-
-    next_segment: int
-    position: int
-    recv_ns: int
-    cut_bytes: int
-    damage: tuple[Damage, ...]
+    @property
+    def is_compressed(self) -> bool:
+        """Whether its records are in zstd frames."""
+        return self.path.name.endswith(COMPRESSED_SUFFIX)
 
 
 def segment_path(folder: Path, number: int) -> Path:
@@ -68,32 +74,78 @@ def segment_path(folder: Path, number: int) -> Path:
     return folder / f"{number:08}{SUFFIX}"
 
 
+def compressed_path(folder: Path, number: int) -> Path:
+    """Return the path of a segment that is compressed, whether it exists or not."""
+    return folder / f"{number:08}{COMPRESSED_SUFFIX}"
+
+
 def segments(folder: Path) -> list[Segment]:
     """Return the segments of a spool in their order; needs no lock."""
-    paths = [path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdecimal()]
-    return sorted(_examine(paths), key=lambda segment: segment.number)
+    numbers = _numbers(folder, SUFFIX) | _numbers(folder, COMPRESSED_SUFFIX)
+    found = (_find(folder, number) for number in sorted(numbers))
+    return [segment for segment in found if segment is not None]
 
 
-def _examine(paths: list[Path]) -> list[Segment]:
-    found = []
-    for path in paths:
+def following(folder: Path, number: int) -> Segment | None:
+    """Return the first segment after ``number`` that holds a record."""
+    candidate = _find(folder, number + 1)
+    if candidate is not None and (candidate.is_started or _find(folder, number + 2) is None):
+        return candidate if candidate.is_started else None
+    later = (segment for segment in segments(folder) if segment.number > number)
+    return next((segment for segment in later if segment.is_started), None)
+
+
+def open_segment(segment: Segment, *, final: bool = False) -> SegmentReader:
+    """Return a reader of a segment. FileNotFoundError where it was compressed or deleted since."""
+    if segment.is_compressed:
+        return SegmentReader(plain(segment.path.read_bytes()), segment.number, True)
+    return SegmentReader(segment.path, segment.number, final)
+
+
+def loaded_through(folder: Path) -> int:
+    """Return the number of the last segment that is in the database, with all before it; 0: none."""
+    return max(_numbers(folder, STATE_SUFFIX), default=0)
+
+
+def last_number(folder: Path) -> int:
+    """Return the greatest number that any file of a spool bears; 0: none."""
+    named = (OF_A_SPOOL.fullmatch(path.name) for path in folder.iterdir())
+    return max((int(match[1]) for match in named if match is not None and match[1]), default=0)
+
+
+def strangers(folder: Path) -> list[str]:
+    """Return the names of what lies in a folder and is no part of a spool."""
+    return sorted(path.name for path in folder.iterdir() if OF_A_SPOOL.fullmatch(path.name) is None)
+
+
+def spool_bytes(folder: Path) -> int:
+    """Return how many bytes the files of a spool have, what is only prepared included."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                total += entry.stat(follow_symlinks=False).st_size
+            except FileNotFoundError:
+                continue  # gone since it was listed
+    return total
+
+
+def _numbers(folder: Path, suffix: str) -> set[int]:
+    stems = (path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}"))
+    return {int(stem) for stem in stems if stem.isdecimal()}
+
+
+def _find(folder: Path, number: int) -> Segment | None:
+    """Return a segment as it is now; None where there is none, or its writer has just taken it back."""
+    for path in (segment_path(folder, number), compressed_path(folder, number)):
         try:
             with path.open("rb") as file:
                 start = file.read(len(MAGIC))
                 size = os.fstat(file.fileno()).st_size
         except FileNotFoundError:
-            continue  # a prepared segment that its writer has just taken back
-        found.append(Segment(int(path.stem), path, size, bool(start.strip(b"\0"))))
-    return found
-
-
-def following(folder: Path, number: int) -> Segment | None:
-    """Return the first segment after ``number`` that holds a record."""
-    if segment_path(folder, number + 1).exists():
-        candidates = _examine([segment_path(folder, number + 1)])
-    else:
-        candidates = [segment for segment in segments(folder) if segment.number > number]
-    return next((segment for segment in candidates if segment.is_started), None)
+            continue  # where one becomes the other, the second is there before the first goes
+        return Segment(number, path, size, bool(start.strip(b"\0")))
+    return None
 
 
 def prepare(folder: Path, number: int, size: int) -> int:
@@ -113,104 +165,16 @@ def prepare(folder: Path, number: int, size: int) -> int:
     return fd
 
 
-def sync_folder(folder: Path) -> None:
-    """Make created, removed and renamed files of a folder survive a power failure."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def first_payload(record: Record) -> dict[str, Any]:
     """Return what a ``SEGMENT`` record says; SpoolError where this version does not read its format."""
     payload: dict[str, Any] = orjson.loads(record.payload)
     if payload["format"] != FORMAT:
-        raise _wrong_format(payload["format"])
+        raise wrong_format(payload["format"])
     return payload
 
 
-def recover(folder: Path, recorder: str) -> Recovered:
-    """Make a spool that nobody writes to fit to be continued: cut the torn tail, remove blank segments.
-
-    SpoolError, and nothing changed, where the folder is no spool, or of another recorder or format.
-    """
-    found = segments(folder)
-    if not found:
-        _refuse_foreign(folder)
-        return Recovered(1, 0, 0, 0, ())
-    _refuse_other(folder, found, recorder)
-    blank = []
-    recovered = Recovered(found[-1].number + 1, 0, 0, 0, ())
-    for segment in reversed(found):
-        reader = SegmentReader(segment.path, segment.number, final=True)
-        damage = reader.skip(segment.number << 32 | POSITION_END)
-        reader.close()
-        if reader.offset > 0:
-            cut_bytes = _cut(segment, reader.offset)
-            recovered = Recovered(
-                recovered.next_segment, reader.position, reader.recv_ns, cut_bytes, tuple(damage)
-            )
-            break
-        blank.append(segment)
-    for segment in blank:
-        segment.path.unlink()
-    sync_folder(folder)
-    return recovered
-
-
-def _refuse_foreign(folder: Path) -> None:
-    strangers = sorted(path.name for path in folder.iterdir() if path.name != "lock")
-    if strangers:
-        raise SpoolError(
-            f"{folder} is no spool, it holds {', '.join(strangers[:3])}{' ...' if strangers[3:] else ''}",
-            "choose an empty or a new folder",
-        )
-
-
-def _refuse_other(folder: Path, found: list[Segment], recorder: str) -> None:
-    owners = (_owner(segment) for segment in reversed(found))
-    owner = next((owner for owner in owners if owner is not None), recorder)
-    if owner != recorder:
-        raise SpoolError(
-            f"the spool {folder} is of recorder {owner!r}, was opened as {recorder!r}",
-            "use that name or another folder",
-        )
-
-
-def _owner(segment: Segment) -> str | None:
-    """Return the recorder that a segment names; None where its beginning is blank, torn or damaged."""
-    with segment.path.open("rb") as file:
-        start = file.read(len(MAGIC))
-    if segment.is_started and start[:3] == MAGIC[:3] and start != MAGIC:
-        raise _wrong_format(start[3:].decode("ascii", "replace"))
-    reader = SegmentReader(segment.path, segment.number, final=True)
-    record = reader.next()
-    reader.close()
-    if isinstance(record, Record):
-        return str(first_payload(record)["recorder"])
-    if record is None and segment.is_started and start != MAGIC:
-        raise SpoolError(
-            f"{segment.path} is no segment of a spool", "choose another folder, or move that file away"
-        )
-    return None
-
-
-def _wrong_format(found: object) -> SpoolError:
+def wrong_format(found: object) -> SpoolError:
+    """Return the error of a spool that this version does not read."""
     return SpoolError(
         f"the spool is of format {found}; this version reads format {FORMAT}", "use the version that wrote it"
     )
-
-
-def _cut(segment: Segment, end: int) -> int:
-    """Cut a segment to its records; return how many bytes of the rest were not zero fill."""
-    torn = 0
-    with segment.path.open("r+b") as file:
-        file.seek(end)
-        while chunk := file.read(1 << 20):
-            written = len(chunk.rstrip(b"\0"))
-            if written:
-                torn = file.tell() - len(chunk) + written - end
-        file.truncate(end)
-        os.fsync(file.fileno())
-    return torn

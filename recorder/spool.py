@@ -1,5 +1,6 @@
 """The writing end of the spool: one recorder, one folder, one journal. docs/spool.md has the rules."""
 
+import errno
 import logging
 import os
 import threading
@@ -14,14 +15,15 @@ import orjson
 
 from ext.journal import Journal, RecordKind
 from recorder.lock import FolderLock
+from recorder.recovery import recover
 from recorder.segments import (
     FORMAT,
     SEGMENT_BYTES,
     SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN,
     prepare,
-    recover,
     segment_path,
+    spool_bytes,
 )
 
 __all__ = ["SPACE_RETRY_MS", "SYNC_INTERVAL_MS", "Spool"]
@@ -50,7 +52,8 @@ class Spool:
     ``recorder`` names who writes here. ``now`` returns ``(wall ns, monotonic ns)``. ``describe`` returns what
     each segment restates, ``{"connections": [{"connection", "category", "leg", "url"}], "topics": {category:
     [topic]}}``; it may be set later and is called on the thread of ``journal``. ``journal`` is one to go on
-    with, of a recorder that takes over; a new one if not given.
+    with, of a recorder that takes over; a new one if not given. Beyond ``quota_bytes`` (0: none) no further
+    segment is prepared, as on a full disk; the one to begin with always is.
 
     All methods and the journal belong to one thread. A second one, of the spool's own, syncs, prepares the
     next segment and cuts the one before. ``failure`` is why there is no room for the next segment, None while
@@ -65,6 +68,7 @@ class Spool:
         now: Callable[[], tuple[int, int]],
         describe: Callable[[], dict[str, Any]] = _nothing_open,
         segment_bytes: int = SEGMENT_BYTES,
+        quota_bytes: int = 0,
         journal: Journal | None = None,
     ) -> None:
         if not SEGMENT_BYTES_MIN <= segment_bytes <= SEGMENT_BYTES_MAX:
@@ -75,9 +79,11 @@ class Spool:
         self.recorder = recorder
         self.describe = describe
         self.segment_bytes = segment_bytes
+        self.quota_bytes = quota_bytes
         self.syncs = 0
         self.sync_errors = 0
         self.failure: OSError | None = None
+        self._refused_for = ""  # since refusing began; there may be room again when it ends
         self._now = now
         self._losses: deque[dict[str, Any]] = deque(maxlen=LOSSES_MAX)
         self._retired: deque[tuple[_Open, int]] = deque()
@@ -177,7 +183,10 @@ class Spool:
 
     def lost(self, start_ns: int, recv_ns: int, records: int) -> bytes:
         """Return the payload of a ``LOST`` record; 0 ``records``: refusing begins."""
-        reason = self.failure.strerror if self.failure else f"a segment has {self.segment_bytes} bytes"
+        reason = self.failure.strerror if self.failure else self._refused_for
+        if not reason:
+            reason = f"a segment has {self.segment_bytes} bytes"
+        self._refused_for = "" if records else reason
         payload = {
             "topics": None,
             "start_ns": start_ns,
@@ -231,6 +240,7 @@ class Spool:
             if self._prepared is not None or self._closing:
                 return
             try:
+                self._refuse_beyond_quota()
                 self._prepared = self._create()
             except OSError as error:
                 self._fail(error)
@@ -238,6 +248,11 @@ class Spool:
             if self.failure is not None:
                 self.failure = None
                 logger.warning("the spool %s has room again", self.folder)
+
+    def _refuse_beyond_quota(self) -> None:
+        if self.quota_bytes and spool_bytes(self.folder) + self.segment_bytes > self.quota_bytes:
+            reason = f"the quota of {self.quota_bytes} bytes has no room for a segment"
+            raise OSError(errno.EDQUOT, reason)
 
     def _fail(self, error: OSError) -> None:
         if self.failure is None:

@@ -1,4 +1,4 @@
-"""The supervisor of a recording: starts capture and loader, changes what they record, stops them in order."""
+"""The supervisor of a recording: starts its processes, changes what they record, stops them in order."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is known of a recording; ``capture`` and ``loader`` are what these last said of themselves.
+    """What is known of a recording; ``capture``, ``loader``, ``keeper`` are what these last said.
 
     Of several capture processes ``capture`` is the sum, and ``captures`` has each by its name.
     """
@@ -45,6 +45,7 @@ class Status:
     capture: dict[str, Any]
     captures: dict[str, dict[str, Any]]
     loader: dict[str, Any]
+    keeper: dict[str, Any]
     restarts: dict[str, int]
 
 
@@ -75,12 +76,17 @@ class Supervisor:
             for shard in range(config.shards)
         ]
         self.loader = Child("loader", partial(self._handover, 0))
+        self.keeper = Child("keeper", partial(self._handover, 0))  # killed at the end: it is made for that
         self._on_status = on_status
         self._takes_over = takes_over
         self._formers: list[dict[str, Any]] | None = None  # until their spools are ours
         self._frozen_until_ns = 0
         self._thawing: asyncio.Task[None] | None = None
         self._started_ns = 0
+
+    @property
+    def _children(self) -> tuple[Child, ...]:
+        return (*self.captures, self.loader, self.keeper)
 
     @property
     def capture(self) -> Child:
@@ -95,7 +101,7 @@ class Supervisor:
         """
         self._started_ns = mono_ns()
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        children = (*self.captures, self.loader)
+        children = self._children
         work: list[asyncio.Task[Any]] = []
         lock: FolderLock | None = None
         try:
@@ -113,7 +119,8 @@ class Supervisor:
                 if not self._takes_over:
                     work += [asyncio.create_task(child.keep()) for child in self.captures]
                 loading = asyncio.create_task(self.loader.keep())
-                work += [loading, asyncio.create_task(self._watch())]
+                keeping = asyncio.create_task(self.keeper.keep())
+                work += [loading, keeping, asyncio.create_task(self._watch())]
                 await self._until(stop, work)
             return await self._stop(hurry or asyncio.Event(), [loading])
         finally:
@@ -146,7 +153,8 @@ class Supervisor:
             capture=_sum(list(captures.values())),
             captures=captures,
             loader=self.folder.read_status(self.loader.name),
-            restarts={child.name: child.restarts for child in (*self.captures, self.loader)},
+            keeper=self.folder.read_status(self.keeper.name),
+            restarts={child.name: child.restarts for child in self._children},
         )
 
     # the control socket

@@ -5,7 +5,6 @@ import logging
 import os
 import resource
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from ext.journal import Record, RecordKind
 from recorder.segments import prepare, segment_path, segments
 from recorder.spool import Spool
 from recorder.spool_reader import SpoolReader
+from tests.support.room import Room
 from tests.support.spools import START_NS, Ticks, append_frame, said, take_pending
 
 SEGMENT_BYTES = 64 << 10
-TIMEOUT_S = 20.0
 
 
 class Disk:
@@ -43,30 +42,10 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return disk
 
 
-class Room(logging.Handler):
-    """Hears from the spool's own thread that there is room again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._told = threading.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "has room again" in record.msg:
-            self._told.set()
-
-    def wait(self, spool: Spool) -> None:
-        while spool.failure is not None:
-            assert self._told.wait(TIMEOUT_S), f"no room again within {TIMEOUT_S} s"
-            self._told.clear()
-
-
 @pytest.fixture
 def room() -> Iterator[Room]:
-    room = Room()
-    logger = logging.getLogger(recorder.spool.__name__)
-    logger.addHandler(room)
-    yield room
-    logger.removeHandler(room)
+    with Room() as room:
+        yield room
 
 
 def fill(spool: Spool, start: int = 0, at_most: int = 10_000) -> int:

@@ -110,7 +110,7 @@ def test_a_dead_loader_is_started_again_and_loads_all(running: Recording) -> Non
     os.kill(killed, signal.SIGKILL)
     until(lambda: running.folder.read_status("loader")["pid"] != killed, "another loader")
     answer = running.stop()
-    assert answer["restarts"] == {"capture": 0, "loader": 1}
+    assert answer["restarts"] == {"capture": 0, "loader": 1, "keeper": 0}
     report = json.loads(tapehead("verify", str(running.folder.path), "--json").stdout)
     assert report["problems"] == []
     assert report["frames"] == answer["frames"]

@@ -121,4 +121,4 @@ def test_no_gap_and_nothing_that_verify_finds(recorded: Recorded) -> None:
     assert recorded.database.query("SELECT * FROM gaps") == []
     assert verify(recorded.folder.spool, recorded.database, "tapehead").problems == []
     assert recorded.answer["not_recorded"] == 0
-    assert recorded.answer["restarts"] == {"capture": 0, "loader": 0}
+    assert recorded.answer["restarts"] == {"capture": 0, "loader": 0, "keeper": 0}

@@ -10,7 +10,8 @@ import pytest
 
 from ext.journal import RecordKind
 from recorder.lock import FolderInUseError
-from recorder.segments import Recovered, Segment, SpoolError, segment_path, segments
+from recorder.recovery import Recovered
+from recorder.segments import Segment, SpoolError, segment_path, segments
 from recorder.spool import Spool
 from tests.support.spools import START_NS, Ticks, append_frame, read_segment, said, slow_crc32c
 
