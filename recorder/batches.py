@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from ext.block import Block
 from ext.native import Table
 from recorder.sql import TABLES, columns
 
-__all__ = ["DECODER_VERSION", "Batch", "Intent", "IntentFile"]
+__all__ = ["DECODER_VERSION", "ORDER", "Batch", "Insert", "Intent", "IntentFile"]
 
 # Counts up whenever the same frames would give other rows.
 DECODER_VERSION: Final = "2"
@@ -29,13 +29,25 @@ class Intent:
     """The batch that is being inserted: a restart builds this very range again.
 
     `generation` is 0, or a number never used before where rows of an earlier attempt were deleted: their
-    tokens are known to the database, and would keep the new rows out.
+    tokens are known to the database, and would keep the new rows out. `begun_ns`: wall clock of its first
+    attempt, 0 where that is not known.
     """
 
     first: int
     last: int
     generation: int
-    tokens: dict[str, str] = field(default_factory=dict)
+    tokens: list[str] = field(default_factory=list)
+    begun_ns: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """One insert of a batch."""
+
+    table: str
+    rows: int
+    block: Block
+    token: str
 
 
 class IntentFile:
@@ -71,7 +83,11 @@ class IntentFile:
 
 @dataclass(frozen=True)
 class Batch:
-    """A range of records of one segment as Native blocks: {table: (rows, block)}."""
+    """A range of records of one segment as Native blocks: {table: (rows, block)}.
+
+    `topics` were wanted at its end, by category. `in_place`: blocks, of the ledger, that stand for what was
+    set aside; empty in a batch that is whole.
+    """
 
     recorder: str
     first: int
@@ -81,28 +97,31 @@ class Batch:
     first_recv_ns: int
     last_recv_ns: int
     blocks: dict[str, tuple[int, Block]]
+    topics: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    in_place: dict[str, tuple[int, Block]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         """Rows of all tables, the commit mark not counted."""
-        return sum(rows for rows, _ in self.blocks.values())
+        return sum(rows for _, rows, _ in self._ordered())
 
-    def intent(self, generation: int = 0) -> Intent:
+    def intent(self, generation: int = 0, begun_ns: int = 0) -> Intent:
         """What to note before the first insert."""
-        tokens = {table: self._token(table, block, generation) for table, _, block in self._ordered()}
-        return Intent(self.first, self.last, generation, tokens)
+        tokens = [self._token(table, block, generation) for table, _, block in self._ordered()]
+        return Intent(self.first, self.last, generation, tokens, begun_ns)
 
-    def inserts(self, intent: Intent) -> Iterator[tuple[str, Block, str]]:
-        """(table, block, token) of each insert, in order, the commit mark last."""
-        for table, _, block in self._ordered():
-            yield table, block, intent.tokens[table]
+    def inserts(self, generation: int) -> Iterator[Insert]:
+        """Each insert, in order, the commit mark last."""
+        for table, rows, block in self._ordered():
+            yield Insert(table, rows, block, self._token(table, block, generation))
         mark = self._mark()
-        yield "load_batch", mark, self._token("load_batch", mark, intent.generation)
+        yield Insert("load_batch", 1, mark, self._token("load_batch", mark, generation))
 
     def _ordered(self) -> Iterator[tuple[str, int, Block]]:
         for table in ORDER:
-            if table in self.blocks:
-                yield table, *self.blocks[table]
+            for blocks in (self.blocks, self.in_place):
+                if table in blocks:
+                    yield table, *blocks[table]
 
     def _token(self, table: str, block: Block, generation: int) -> str:
         return f"{table}:{self.recorder}:{self.first}-{self.last}:{block.crc:08x}:{generation}"

@@ -19,6 +19,7 @@ from engine.errors import PeerError, UsageError
 from ext.block import Block
 from recorder.lock import FolderLock
 from recorder.sql import TABLES, VIEWS, statement
+from recorder.upload import Upload
 
 __all__ = ["Database", "DatabaseError", "FolderError", "open_database", "open_embedded", "open_server"]
 
@@ -30,6 +31,7 @@ MEMORY_BYTES_MAX: Final = 3 << 30
 CACHE_BYTES_MAX: Final = 256 << 20
 INSERT_ROWS_MAX: Final = 1 << 26
 TIMEOUT_S: Final = 300
+CONNECT_TIMEOUT_S: Final = 10  # to connect, and to get rid of a piece of what is sent
 
 _ENGINE_CONFIG: Final = f"""<clickhouse>
     <max_server_memory_usage>{MEMORY_BYTES_MAX}</max_server_memory_usage>
@@ -48,6 +50,9 @@ _INSERT_SETTINGS: Final = {
     "max_insert_block_size": INSERT_ROWS_MAX,
     "max_insert_threads": 1,
     "async_insert": 0,
+    # A column that the table lacks, or has as another type, is an error: by default it would be left out.
+    "input_format_skip_unknown_fields": 0,
+    "input_format_native_allow_types_conversion": 0,
 }
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -109,10 +114,17 @@ class Database:
             DatabaseError: it may or may not have been inserted; insert again with the same block and token.
         """
         deduplication = {"insert_deduplication_token": token} if token else {"deduplicate_insert": "disable"}
-        buffer: Any = memoryview(block)  # which it takes, in spite of its annotation, and does not copy
+        # A memoryview it takes, in spite of its annotation, and does not copy.
+        buffer: Any = memoryview(block) if self.is_embedded else Upload(block)
+        # With its length told, a body that was cut off can never be taken for a shorter one.
+        headers = {} if self.is_embedded else {"Content-Length": str(len(block))}
         try:
             self._client.raw_insert(
-                table, insert_block=buffer, settings={**_INSERT_SETTINGS, **deduplication}, fmt="Native"
+                table,
+                insert_block=buffer,
+                settings={**_INSERT_SETTINGS, **deduplication},
+                fmt="Native",
+                transport_settings=headers,
             )
         except (DriverError, OSError) as error:
             raise _as_database_error(error, f"insert into {table}") from error
@@ -223,6 +235,7 @@ def open_server(url: str, name: str = DATABASE_DEFAULT, *, create: bool = True) 
             username=os.environ.get(USER_VARIABLE, "default"),
             password=os.environ.get(PASSWORD_VARIABLE, ""),
             autogenerate_session_id=False,
+            connect_timeout=CONNECT_TIMEOUT_S,
             send_receive_timeout=TIMEOUT_S,
         )
     except (DriverError, OSError) as error:

@@ -3,15 +3,18 @@
 import logging
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from engine.clock import Clock
 from engine.errors import UsageError
-from ext.block import Block
-from recorder.batches import ORDER, Batch, Intent, IntentFile
+from recorder.batches import ORDER, Batch, Insert, Intent, IntentFile
 from recorder.clickhouse import Database, DatabaseError
+from recorder.poison import POISON_FOLDER, PoisonFolder, is_refusal, stand_in
+from recorder.sql import columns
 
 __all__ = ["Inserter"]
 
@@ -19,8 +22,30 @@ RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 30.0
 EMBEDDED_ATTEMPTS_MAX: Final = 5
 STOPPING_ATTEMPTS_MAX: Final = 3
+REFUSALS_MAX: Final = 5
+# More than this many batches set aside one after the other: it is not what is in them.
+SET_ASIDE_RUN_MAX: Final = 3
+# How long the database is trusted to know a token. Its window is 1000 inserts a table, of all recorders.
+TOKENS_HOLD_S: Final = 600
+TOKENS_HOLD_BATCHES: Final = 400
+NS_PER_S: Final = 1_000_000_000
+
+Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
+
+
+class _RefusedError(Exception):
+    """A table refuses a block of the batch for what is in it, again and again."""
+
+    def __init__(self, table: str, error: DatabaseError) -> None:
+        super().__init__(table)
+        self.table = table
+        self.error = error
+
+
+class _PartlyThereError(Exception):
+    """Some rows of a block are there, and its token is not known any more."""
 
 
 class Inserter:
@@ -37,6 +62,7 @@ class Inserter:
     Attributes:
         cursor: position up to which everything is committed.
         rows: rows inserted, by table. counters: what happened, by name.
+        failing: what the database last said, while it fails; else "".
     """
 
     def __init__(
@@ -60,22 +86,26 @@ class Inserter:
         self._thread = thread or ThreadPoolExecutor(1, "inserter")
         self._is_thread_ours = thread is None
         self._under_way: Future[None] | None = None
+        self._poison = PoisonFolder(intent.parent / POISON_FOLDER)
+        self._set_aside_run = 0
+        self.failing = ""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch is under way: `begin` would wait."""
+        return self._under_way is not None and not self._under_way.done()
 
     def recover(self) -> Intent | None:
         """Learn the commit mark, and return the batch that was begun and not committed, if there is one.
 
         Raises:
-            DatabaseError: the database does not answer.
+            DatabaseError: the database does not answer, and is embedded, or `stop` is set.
         """
-        mark = self._database.query(
-            "SELECT max(last_position) FROM load_batch WHERE recorder = {recorder:String}",
-            {"recorder": self._recorder},
-        )
-        self.cursor = int(mark[0][0])
+        self.cursor = self._persist(self._mark)
         intent = self._intent_file.read()
         if intent is not None and intent.first == self.cursor + 1:  # else it is of another database
             return intent
-        if self._has_leftovers():
+        if self._persist(self._has_leftovers):
             logger.warning("rows beyond the commit mark %d without an intent are deleted", self.cursor)
             self._purge(self.cursor + 1, (1 << 64) - 1)
         return None
@@ -83,20 +113,19 @@ class Inserter:
     def begin(self, batch: Batch) -> None:
         """Start to commit a batch, after the one before; raises what that one raised."""
         self.wait()
-        intent = batch.intent(self._generation)
-        self._under_way = self._thread.submit(self._commit, batch, intent, is_noted=False)
+        self._under_way = self._thread.submit(self._commit, batch, self._intent(batch))
 
     def repeat(self, batch: Batch, intent: Intent) -> None:
         """Commit the batch of an intent again, under the tokens it had if it is still the same."""
-        again = batch.intent(intent.generation)
-        if again != intent:
-            logger.warning(
-                "batch %d to %d differs from its first attempt, which is deleted", batch.first, batch.last
-            )
-            self._purge(batch.first, max(batch.last, intent.last))
-            again = batch.intent(self._generation)
         self.counters["repeated_batches"] += 1
-        self._commit(batch, again, is_noted=again == intent)
+        if batch.intent(intent.generation) == intent:
+            self._commit(batch, intent, is_repeated=True)
+            return
+        logger.warning(
+            "batch %d to %d differs from its first attempt, which is deleted", batch.first, batch.last
+        )
+        self._purge(batch.first, max(batch.last, intent.last))
+        self._commit(batch, self._intent(batch))
 
     def wait(self) -> None:
         """Wait for the batch under way; raises what it raised."""
@@ -111,42 +140,142 @@ class Inserter:
         if self._is_thread_ours:
             self._thread.shutdown()
 
-    def _commit(self, batch: Batch, intent: Intent, *, is_noted: bool) -> None:
+    def _intent(self, batch: Batch) -> Intent:
+        return batch.intent(self._generation, self._clock.now().wall_ns)
+
+    def _commit(self, batch: Batch, intent: Intent, *, is_repeated: bool = False) -> None:
         if batch.last <= self.cursor:
             raise UsageError(
                 f"the spool holds position {batch.last} of recorder {self._recorder!r}, "
                 f"but the database has it up to {self.cursor}",
                 "a new spool needs a new recorder name, or a new database",
             )
-        if not is_noted:
+        if not is_repeated:
             self._intent_file.write(intent)
-        for table, block, token in batch.inserts(intent):
-            self._insert(table, block, token)
+        try:
+            for insert in batch.inserts(intent.generation):
+                self._insert(batch, insert, intent.begun_ns, is_repeated=is_repeated)
+        except _RefusedError as refused:
+            self._set_aside(batch, intent, refused)
+            return
+        except _PartlyThereError:
+            self._purge(batch.first, batch.last)
+            self._commit(batch, self._intent(batch))
+            return
         self.cursor = batch.last
-        self.rows.update({table: rows for table, (rows, _) in batch.blocks.items()})
-        self.counters.update(batches=1, bytes=sum(len(block) for _, block in batch.blocks.values()))
+        self._set_aside_run = self._set_aside_run + 1 if batch.in_place else 0
+        for insert in batch.inserts(intent.generation):
+            if insert.table != "load_batch":
+                self.rows[insert.table] += insert.rows
+                self.counters["bytes"] += len(insert.block)
+        self.counters["batches"] += 1
 
-    def _insert(self, table: str, block: Block, token: str) -> None:
+    def _insert(self, batch: Batch, insert: Insert, begun_ns: int, *, is_repeated: bool) -> None:
         """Insert until it succeeds, always the same bytes under the same token."""
+        refusals = 0
+        is_new = not is_repeated
+
+        def once() -> None:
+            nonlocal refusals, is_new
+            if not is_new and not self._tokens_hold(begun_ns) and self._is_there(batch, insert):
+                self.counters["found_inserted"] += 1
+                return
+            is_new = False
+            try:
+                self._database.insert(insert.table, insert.block, insert.token)
+            except DatabaseError as error:
+                self.counters["insert_failures"] += 1
+                refusals += is_refusal(error)
+                if refusals >= REFUSALS_MAX and self._may_set_aside(batch, insert.table, is_repeated):
+                    raise _RefusedError(insert.table, error) from error
+                raise
+
+        self._persist(once)
+
+    def _persist(self, doing: Callable[[], Answer]) -> Answer:
+        """Do it until it succeeds, with growing pauses; the database's errors alone are lived with."""
         attempts = 0
         while True:
             try:
-                self._database.insert(table, block, token)
+                answer = doing()
             except DatabaseError as error:
                 attempts += 1
-                self.counters["insert_failures"] += 1
+                self.failing = error.problem
                 logger.warning("attempt %d: %s", attempts, error)
                 if self._gives_up(attempts):
                     raise
-                self._stop.wait(min(RETRY_FIRST_S * 2 ** (attempts - 1), RETRY_MAX_S))
+                self._stop.wait(min(RETRY_FIRST_S * 2 ** min(attempts - 1, 16), RETRY_MAX_S))
             else:
-                return
+                self.failing = ""
+                return answer
 
     def _gives_up(self, attempts: int) -> bool:
         # An embedded engine that keeps failing is cured by a new process, a server by waiting for it.
         if self._stop.is_set() and attempts >= STOPPING_ATTEMPTS_MAX:
             return True
         return self._database.is_embedded and attempts >= EMBEDDED_ATTEMPTS_MAX
+
+    def _may_set_aside(self, batch: Batch, table: str, is_repeated: bool) -> bool:
+        """Whether a refused batch is to blame, and not its table or a broken engine: that is waited for."""
+        if batch.in_place or self._set_aside_run >= SET_ASIDE_RUN_MAX:
+            return False
+        if self._database.is_embedded and not is_repeated:  # the next process tries once more
+            return False
+        found = self._database.query(
+            "SELECT name, type FROM system.columns WHERE database = currentDatabase()"
+            " AND table = {table:String}",
+            {"table": table},
+        )
+        missing = set(columns(table)) - set(found)
+        if missing:
+            logger.error("table %s is not as it must be, it lacks %s", table, sorted(missing))
+        return not missing
+
+    def _set_aside(self, batch: Batch, intent: Intent, refused: _RefusedError) -> None:
+        """Put a batch into the poison folder, and a note of it into the database."""
+        self.counters["set_aside_batches"] += 1
+        logger.error(
+            "batch %d to %d is set aside, see the folder %s: %s",
+            batch.first,
+            batch.last,
+            POISON_FOLDER,
+            refused.error,
+        )
+        self._poison.keep(batch, intent, refused.table, refused.error)
+        self._purge(batch.first, batch.last)
+        standing_in = stand_in(batch, refused.table, refused.error)
+        self._commit(standing_in, self._intent(standing_in))
+
+    def _mark(self) -> int:
+        found = self._database.query(
+            "SELECT max(last_position) FROM load_batch WHERE recorder = {recorder:String}",
+            {"recorder": self._recorder},
+        )
+        return int(found[0][0])
+
+    def _tokens_hold(self, begun_ns: int) -> bool:
+        """Whether the database still knows the tokens of a batch that was begun then."""
+        if not 0 <= self._clock.now().wall_ns - begun_ns <= TOKENS_HOLD_S * NS_PER_S:
+            return False
+        others = self._database.query(
+            "SELECT count() FROM load_batch WHERE loaded_at >="
+            " (SELECT max(loaded_at) FROM load_batch WHERE recorder = {recorder:String})",
+            {"recorder": self._recorder},
+        )
+        return int(others[0][0]) <= TOKENS_HOLD_BATCHES
+
+    def _is_there(self, batch: Batch, insert: Insert) -> bool:
+        """Whether a block was inserted, by its rows."""
+        where = "last_position" if insert.table == "load_batch" else "position"
+        found = self._database.query(
+            f"SELECT count() FROM {insert.table}"  # noqa: S608  # names of ours
+            f" WHERE recorder = {{recorder:String}} AND {where} BETWEEN {{first:UInt64}} AND {{last:UInt64}}",
+            {"recorder": self._recorder, "first": batch.first, "last": batch.last},
+        )
+        rows = int(found[0][0])
+        if rows not in (0, insert.rows) or (rows and batch.in_place):  # whose tables have two blocks
+            raise _PartlyThereError
+        return rows > 0
 
     def _has_leftovers(self) -> bool:
         """Whether rows beyond the commit mark are there without an intent that explains them."""
@@ -166,7 +295,8 @@ class Inserter:
         self._generation = self._clock.now().wall_ns
         name = self._recorder.replace("\\", "\\\\").replace("'", "\\'")
         for table in ORDER:
-            self._database.command(
+            statement = (
                 f"ALTER TABLE {table} DELETE WHERE recorder = '{name}'"
                 f" AND position BETWEEN {first} AND {last} SETTINGS mutations_sync = 2"
             )
+            self._persist(partial(self._database.command, statement))

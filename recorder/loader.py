@@ -125,12 +125,17 @@ class Loader:
             DatabaseError: the batch before gave up.
         """
         self._save_state()
+        if self._is_due(drain=False):
+            if self.inserter.is_busy and not drain:
+                return False
+            self.inserter.begin(self._make_batch())
+            return True
         if self._pending():
             room = max(1, min(RUN_RECORDS, self._batch_records - self._read_records()))
             taken = self.playback.run(room, stay=True)
         else:
             taken = self._begin_batch()
-        if self._is_due(drain=drain and taken == 0):
+        if drain and taken == 0 and self._pending():
             self.inserter.begin(self._make_batch())
         return taken > 0
 
@@ -156,6 +161,7 @@ class Loader:
             "recv_ns": recv_ns,
             "lag_ms": lag_ns // NS_PER_MS,
             "rows": dict(self.inserter.rows),
+            "database_error": self.inserter.failing,
             **self.inserter.counters,
         }
 
@@ -220,6 +226,7 @@ class Loader:
             first_recv_ns=self._first_recv_ns,
             last_recv_ns=self.playback.recv_ns,
             blocks=self._decoding.columns.take(),
+            topics=self.playback.wanted,
         )
         self._last = batch.last
         self._records, self._frames = self.playback.records, self.playback.frames

@@ -114,6 +114,11 @@ class Playback:
         """Wall clock of the record obeyed last, 0 before the first."""
         return self._reader.recv_ns if self._held is None else self._reader.previous_recv_ns
 
+    @property
+    def wanted(self) -> dict[str, list[str]]:
+        """The topics of each category that are wanted at this point of the spool."""
+        return self._wanted.topics
+
     def run(self, limit: int, *, until: int = 0, stay: bool = False) -> int:
         """Obey up to `limit` records; returns how many, 0 where there are no more yet.
 
