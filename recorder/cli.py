@@ -14,6 +14,7 @@ from recorder.commands import (
     chaos,
     demo,
     gaps,
+    import_,
     record,
     remove,
     simulate,
@@ -54,6 +55,7 @@ app.command("gaps")(gaps.gaps)
 app.command("chaos")(chaos.chaos)
 app.command("book")(book.book)
 app.command("version")(version.version)
+app.command("import")(import_.import_)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
