@@ -13,6 +13,7 @@ from recorder.commands import (
     book,
     chaos,
     demo,
+    export,
     gaps,
     import_,
     record,
@@ -54,6 +55,7 @@ app.command("symbols")(symbols.symbols)
 app.command("gaps")(gaps.gaps)
 app.command("chaos")(chaos.chaos)
 app.command("book")(book.book)
+app.command("export")(export.export)
 app.command("version")(version.version)
 app.command("import")(import_.import_)
 

@@ -1,0 +1,1 @@
+"""Files for other tools, made from the tables: one module a format (docs/export.md)."""
