@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow  # type: ignore[import-untyped]  # it has no types
+import pyarrow
 from pyarrow import parquet
 
 from benchmarks import stream, tape

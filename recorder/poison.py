@@ -15,7 +15,7 @@ from ext.columns import Columns
 from recorder import ledger
 from recorder.batches import Batch, Intent
 from recorder.clickhouse import DatabaseError
-from recorder.segments import sync_folder
+from recorder.durable import sync_folder
 from recorder.sql import schema
 
 __all__ = ["POISON_FOLDER", "PoisonFolder", "SetAside", "is_refusal", "stand_in"]

@@ -20,7 +20,7 @@ import zstandard
 from engine.errors import TapeheadError
 from ext.journal import crc32c_bytes
 from ext.state import STATE_FORMAT
-from recorder.segments import sync_folder
+from recorder.durable import sync_folder
 
 __all__ = ["State", "StateError", "load", "remove_beyond", "save", "state_path", "states", "thin", "usable"]
 

@@ -71,10 +71,11 @@ class SpoolRange:
         """Yield the records of the range, undamaged ones."""
         with SpoolReader(self._folder, self.first - 1) as reader:
             while (item := reader.poll()) is not None:
+                if not isinstance(item, Record):
+                    continue
                 if self.after and item.position >= self.after:
                     return
-                if isinstance(item, Record):
-                    yield item
+                yield item
 
     def topics(self) -> dict[str, set[str]]:
         """Return the topics, by category, that were wanted at some time of the range."""

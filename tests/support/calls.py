@@ -1,4 +1,4 @@
-"""Random calls of a dispatcher, over every kind of topic and three legs; a listener that writes it all down."""
+"""Random calls of a dispatcher, over every kind of topic and three legs; a listener that notes it all."""
 
 import json
 from dataclasses import dataclass, field
