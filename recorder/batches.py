@@ -16,7 +16,7 @@ from recorder.sql import TABLES, columns
 __all__ = ["DECODER_VERSION", "ORDER", "Batch", "Insert", "Intent", "IntentFile"]
 
 # Counts up whenever the same frames would give other rows.
-DECODER_VERSION: Final = "2"
+DECODER_VERSION: Final = "3"
 
 # Losses first, so that a row is never there before what makes it doubtful.
 ORDER: Final = ("gap", "event", *(table for table in TABLES if table not in ("gap", "event", "load_batch")))

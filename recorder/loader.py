@@ -58,6 +58,9 @@ class Loader:
         batch_records, batch_ms: how many records, and for how long, are gathered into one batch.
         intent: name of the intent file.
         thread: to insert on, where several loaders share a database.
+
+    Attributes:
+        reread_records: committed before this start, and read again to know what they led to.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Loader:
         self.inserter = Inserter(
             database, recorder, state / intent, self._clock, stop or threading.Event(), thread
         )
+        self.reread_records = 0
         # Where the batch that is being gathered begins.
         self._last = 0
         self._records = 0
@@ -107,11 +111,13 @@ class Loader:
         states.remove_beyond(self._spool, mark)
         self._decoding.close()
         self._decoding = Decoding.nearest(self._spool, self.recorder, mark)
+        known = self.playback.records
         while mark and self._decoding.run_to(mark, stay=True):
             self._keep_state()
             self._save_state()
         self._last = mark
         self._records, self._frames = self.playback.records, self.playback.frames
+        self.reread_records = self._records - known
         if intent is not None:
             self._repeat(intent)
 
@@ -158,6 +164,7 @@ class Loader:
             "read_position": self.playback.position,
             "frames": self.playback.frames,
             "records": self.playback.records,
+            "reread_records": self.reread_records,
             "recv_ns": recv_ns,
             "lag_ms": lag_ns // NS_PER_MS,
             "rows": dict(self.inserter.rows),
@@ -174,7 +181,8 @@ class Loader:
         """Read the first record of a batch; where that enters a segment, what was known before is kept."""
         taken = self.playback.run(1, until=until, stay=True)
         if not self._pending() and self.playback.at_seam:
-            self._keep_state()
+            if self.playback.position:
+                self._keep_state()
             taken = self.playback.run(1, until=until)
         self._first_recv_ns = self.playback.recv_ns
         self._begun_ns = self._clock.now().mono_ns

@@ -1,4 +1,4 @@
-"""Random calls of a dispatcher, over every kind of topic and three legs; a listener that notes it all."""
+"""Random calls of a dispatcher, over all kinds of topics and three legs; a listener that writes it down."""
 
 import json
 from dataclasses import dataclass, field
