@@ -10,7 +10,7 @@ import typer
 
 from recorder.commands.options import AsJson
 from recorder.errors import MachineError, from_os_error
-from recorder.export.request import FORMATS, Request, parse_time
+from recorder.export.request import FORMATS, Request, parse_bound
 from recorder.folder import DataFolder
 from recorder.output import Output
 
@@ -53,8 +53,8 @@ def export(
     check_format(format_name)
     request = Request(
         format_name,
-        parse_time("--from", start),
-        parse_time("--to", end),
+        parse_bound("--from", start),
+        parse_bound("--to", end),
         tuple(dict.fromkeys(symbol for text in symbols or () for symbol in text.split(",") if symbol)),
         tuple(category or ()),
         depth,

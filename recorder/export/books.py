@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from recorder.export.source import Page, Part, Source, quoted
 
-__all__ = ["EXCH_NS", "Gap", "Levels", "Market", "Stream", "markets"]
+__all__ = ["Gap", "Levels", "Market", "Start", "Stream", "markets"]
 
-EXCH_NS: Final = "toUnixTimestamp64Milli(if(toUnixTimestamp64Milli(cts) > 0, cts, ts)) * 1000000"
+_EXCH_NS: Final = "toUnixTimestamp64Milli(if(toUnixTimestamp64Milli(cts) > 0, cts, ts)) * 1000000"
 _LOCAL_NS: Final = "toUnixTimestamp64Nano(recv)"
 _SOURCE_RANK: Final = {"live": 1, "backfill": 2, "import": 3}
 
@@ -269,15 +269,14 @@ class Stream:
         for begin, end in zip(begins, [*begins[1:], 1 << 63], strict=True):
             first = self._first_row(begin)
             if first is not None and first["position"] < end and not first["is_snapshot"]:
-                found.append(
-                    Start(first["position"], first["local_ns"], first["exch_ns"], first["update_id"])
-                )
+                first.pop("is_snapshot")
+                found.append(Start(**first))
         return list({start.position: start for start in found}.values())
 
     def _first_row(self, position: int) -> dict[str, Any] | None:
         rows = " UNION ALL ".join(
-            f"(SELECT position, {_LOCAL_NS} AS local_ns, {EXCH_NS} AS exch_ns, update_id,"  # noqa: S608  # quoted
-            f" {_flag(part)} AS is_snapshot FROM {part.table}"
+            f"(SELECT position, {_LOCAL_NS} AS local_ns, {_EXCH_NS} AS exch_ns, update_id,"  # noqa: S608  # quoted
+            f" toUnixTimestamp64Milli(ts) AS ts_ms, {_flag(part)} AS is_snapshot FROM {part.table}"
             f" WHERE {self._source.of(part)} AND {self.condition(part.table)} AND position >= {position}"
             " ORDER BY position, update_id LIMIT 1)"
             for part in self.market.book
@@ -300,7 +299,7 @@ class Stream:
 
     def _rows(self, page: Page) -> str:
         columns = (
-            f"position, {_LOCAL_NS} AS local_ns, {EXCH_NS} AS exch_ns, update_id, price_scale, size_scale,"
+            f"position, {_LOCAL_NS} AS local_ns, {_EXCH_NS} AS exch_ns, update_id, price_scale, size_scale,"
             " bid_prices, bid_sizes, ask_prices, ask_sizes"
         )
         rows = " UNION ALL ".join(
@@ -315,7 +314,7 @@ class Stream:
         (part,) = self.market.book
         where = f"{self._source.of(part)} AND {self.condition(part.table)}"
         columns = (
-            f"position, {_LOCAL_NS} AS local_ns, {EXCH_NS} AS exch_ns, update_id, price_scale, size_scale,"
+            f"position, {_LOCAL_NS} AS local_ns, {_EXCH_NS} AS exch_ns, update_id, price_scale, size_scale,"
             " bid_price, bid_size, ask_price, ask_size"
         )
         rows = self._source.table(
@@ -331,6 +330,7 @@ class Start:
     position: int
     local_ns: int
     exch_ns: int
+    ts_ms: int
     update_id: int
 
 
@@ -339,7 +339,7 @@ def _flag(part: Part) -> str:
 
 
 def _exchange(table: str) -> str:
-    return "toUnixTimestamp64Milli(time) * 1000000" if table == "trade" else EXCH_NS
+    return "toUnixTimestamp64Milli(time) * 1000000" if table == "trade" else _EXCH_NS
 
 
 def _between(page: Page) -> str:

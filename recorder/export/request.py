@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from engine.errors import ConfigError
+from recorder.moments import iso, parse_moment
 
-__all__ = ["DAY_NS", "FORMATS", "Request", "day_text", "iso_text", "parse_time"]
+__all__ = ["DAY_NS", "FORMATS", "Request", "day_text", "parse_bound"]
 
 FORMATS: Final = ("parquet", "csv", "hftbacktest", "nautilus", "tardis")
 DAY_NS: Final = 86_400_000_000_000
@@ -33,8 +34,8 @@ class Request:
         """Return what makes two exports the same one, as the manifest has it."""
         return {
             "format": self.format,
-            "from": None if self.start_ns is None else iso_text(self.start_ns),
-            "to": None if self.end_ns is None else iso_text(self.end_ns),
+            "from": None if self.start_ns is None else iso(self.start_ns),
+            "to": None if self.end_ns is None else iso(self.end_ns),
             "symbols": sorted(self.symbols),
             "categories": sorted(self.categories),
             "depth": self.depth,
@@ -42,29 +43,16 @@ class Request:
         }
 
 
-def parse_time(option: str, text: str) -> int | None:
-    """Return a time in ns since 1970: ISO 8601 (UTC unless it says), or the ns themselves; None for "".
-
-    Raises ConfigError.
-    """
+def parse_bound(option: str, text: str) -> int | None:
+    """Return an end of a range in ns since 1970; None for "". Raises ConfigError."""
     if not text:
         return None
-    if text.isdecimal() and len(text) > len("20260131"):
-        return int(text)
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        remedy = "use 2026-01-31, 2026-01-31T12:00:00Z or nanoseconds since 1970"
-        raise ConfigError(option, text, "a time is ISO 8601", remedy) from None
-    since = (time.replace(tzinfo=UTC) if time.tzinfo is None else time) - _EPOCH
-    return (since // timedelta(microseconds=1)) * 1000
-
-
-def iso_text(time_ns: int) -> str:
-    """Return a time as ISO 8601 in UTC, to the ns where it has them."""
-    text = (_EPOCH + timedelta(microseconds=time_ns // 1000)).strftime("%Y-%m-%dT%H:%M:%S")
-    fraction = f"{time_ns % 1_000_000_000:09}".rstrip("0")
-    return f"{text}.{fraction}Z" if fraction else f"{text}Z"
+    moment = parse_moment(option, text)
+    if moment.position:
+        raise ConfigError(
+            option, text, "an export is of a range of time", "use 2026-01-31T00:00Z, for example"
+        )
+    return moment.ns
 
 
 def day_text(day: int) -> str:

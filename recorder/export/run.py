@@ -13,8 +13,9 @@ from recorder import __version__
 from recorder.clickhouse import Database
 from recorder.export import tables
 from recorder.export.folder import MANIFEST, ExportFolder, export_folder
-from recorder.export.request import FORMATS, Request, iso_text
+from recorder.export.request import FORMATS, Request
 from recorder.export.source import Source
+from recorder.moments import iso
 
 __all__ = ["Report", "check_format", "export"]
 
@@ -107,8 +108,8 @@ def _summary(source: Source, entries: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "made_by": f"tapehead {__version__}",
         "decoder_versions": source.decoder_versions,
-        "range": {"from": iso_text(source.start_ns), "to": iso_text(source.end_ns)},
-        "loaded": {"from": iso_text(source.first_ns), "to": iso_text(source.last_ns)},
+        "range": {"from": iso(source.start_ns), "to": iso(source.end_ns)},
+        "loaded": {"from": iso(source.first_ns), "to": iso(source.last_ns)},
         "commit_marks": source.marks,
         "rows": sum(entry["rows"] for entry in entries),
         "gaps": {

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from engine.errors import UsageError, nearest
 from recorder.clickhouse import Database
-from recorder.export.request import DAY_NS, Request, iso_text
+from recorder.export.request import DAY_NS, Request
+from recorder.moments import iso
 
 __all__ = ["PAGE_ROWS_MAX", "Page", "Part", "Source", "quoted"]
 
@@ -228,15 +229,15 @@ class Source:
     def _check_range(self) -> None:
         request = self.request
         if request.start_ns is not None and request.end_ns is not None and request.start_ns >= request.end_ns:
-            problem = f"--from {iso_text(request.start_ns)} is not before --to {iso_text(request.end_ns)}"
+            problem = f"--from {iso(request.start_ns)} is not before --to {iso(request.end_ns)}"
             raise UsageError(problem, "exchange them, or leave one out")
-        there = f"what is loaded is from {iso_text(self.first_ns)} to {iso_text(self.last_ns)}"
+        there = f"what is loaded is from {iso(self.first_ns)} to {iso(self.last_ns)}"
         for option, value, outside in (
             ("--from", request.start_ns, self.last_ns < (request.start_ns or 0)),
             ("--to", request.end_ns, self.first_ns >= (request.end_ns or self.first_ns + 1)),
         ):
             if value is not None and outside:
-                raise UsageError(f"{option} was {iso_text(value)}; {there}", "give a time within it")
+                raise UsageError(f"{option} was {iso(value)}; {there}", "give a time within it")
 
     def _check_names(self) -> None:
         """Refuse a symbol or category that no table has at all."""

@@ -21,7 +21,7 @@ from recorder.clickhouse import Database
 from recorder.export import folder as export_files
 from recorder.export import source as export_source
 from recorder.export.folder import MANIFEST
-from recorder.export.request import Request
+from recorder.export.request import FORMATS, Request
 from recorder.export.run import export
 from recorder.sql import columns
 from recorder.verify import book_at
@@ -181,6 +181,110 @@ def day_of(path: str) -> int:
     return int(np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:]}", "D").astype("int64"))
 
 
+def replay(path: Path) -> tuple[dict[str, dict[Decimal, Decimal]], int]:
+    """Build the book of an incremental file by its rules; returns it with how often it began anew."""
+    book: dict[str, dict[Decimal, Decimal]] = {"bid": {}, "ask": {}}
+    begun, was_snapshot = 0, False
+    with gzip.open(path, "rt", newline="") as file:
+        for row in csv.DictReader(file):
+            is_snapshot = row["is_snapshot"] == "true"
+            if is_snapshot and not was_snapshot:
+                book = {"bid": {}, "ask": {}}
+                begun += 1
+            was_snapshot = is_snapshot
+            book[row["side"]][Decimal(row["price"])] = Decimal(row["amount"])
+            if not Decimal(row["amount"]):
+                del book[row["side"]][Decimal(row["price"])]
+            assert len(row["timestamp"]) == len(row["local_timestamp"]) == 16
+    return book, begun
+
+
+@pytest.mark.parametrize("rows_max", [1, 1 << 18])
+def test_tardis_rebuilds_the_book(
+    database: Database, tmp_path: Path, rows_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_source, "PAGE_ROWS_MAX", rows_max)
+    monkeypatch.setattr(export_source, "BUCKET_RECORDS", 8)
+    export(database, Request("tardis"), tmp_path / "out")
+    anew = 0
+    for path in (tmp_path / "out").glob("bybit_incremental_book_L2_*"):
+        date, _, symbol = path.name.removeprefix("bybit_incremental_book_L2_").partition("_")
+        symbol = unquote(symbol.removesuffix(".csv.gz"))
+        book, begun = replay(path)
+        anew += begun
+        day = int(np.datetime64(date, "D").astype("int64"))
+        bids, asks = final_book(database, symbol, day)
+        if bids:  # these files do not say that a book which never came back is gone
+            assert (sorted(book["bid"].items(), reverse=True), sorted(book["ask"].items())) == (bids, asks)
+    assert anew == 6
+    trades = []
+    for path in sorted((tmp_path / "out").glob("bybit_trades_*")):
+        with gzip.open(path, "rt", newline="") as file:
+            trades += [(row["id"], row["side"], Decimal(row["price"])) for row in csv.DictReader(file)]
+    expected = database.query("SELECT trade_id, lower(toString(side)), price FROM trades")
+    assert sorted(trades) == sorted(tuple(row) for row in expected)
+
+
+def test_tardis_has_the_columns_of_its_contract(database: Database, tmp_path: Path) -> None:
+    export(database, Request("tardis", symbols=("AAAUSDT",)), tmp_path / "out")
+    head = ["exchange", "symbol", "timestamp", "local_timestamp"]
+    for kind, columns_ in {
+        "incremental_book_L2": ["is_snapshot", "side", "price", "amount"],
+        "trades": ["id", "side", "price", "amount"],
+        "quotes": ["ask_amount", "ask_price", "bid_price", "bid_amount"],
+        "derivative_ticker": [
+            "funding_timestamp",
+            "funding_rate",
+            "predicted_funding_rate",
+            "open_interest",
+            "last_price",
+            "index_price",
+            "mark_price",
+        ],
+    }.items():
+        (path, *_) = (tmp_path / "out").glob(f"bybit_{kind}_*")
+        with gzip.open(path, "rt", newline="") as file:
+            rows = list(csv.reader(file))
+        assert rows[0] == head + columns_
+        assert all(row[:2] == ["bybit", "AAAUSDT"] for row in rows[1:])
+
+
+def fixed(value: bytes) -> Decimal:
+    return Decimal(int.from_bytes(value, "little", signed=True)).scaleb(-16)
+
+
+def test_nautilus_has_the_book_and_trades(database: Database, tmp_path: Path) -> None:
+    export(database, Request("nautilus"), tmp_path / "out")
+    for symbol in ("AAAUSDT", "BBBUSDT", ODD):
+        folder = tmp_path / "out" / "data" / "order_book_delta" / f"{symbol.replace('/', '')}-LINEAR.BYBIT"
+        book: dict[int, dict[Decimal, Decimal]] = {1: {}, 2: {}}
+        times: list[int] = []
+        for path in sorted(folder.iterdir()):
+            table = pq.read_table(path)
+            assert table.schema.metadata[b"instrument_id"].decode() == f"{symbol}-LINEAR.BYBIT"
+            for row in table.to_pylist():
+                price, size = fixed(row["price"]), fixed(row["size"])
+                if row["action"] == 4:
+                    book = {1: {}, 2: {}}
+                elif row["action"] == 3:
+                    book[row["side"]].pop(price, None)
+                else:
+                    book[row["side"]][price] = size
+                times.append(row["ts_init"])
+        assert times == sorted(times)
+        ((last,),) = database.query(
+            f"SELECT max(intDiv(toUnixTimestamp64Nano(recv), {DAY_NS})) FROM book_delta"
+        )
+        bids, asks = final_book(database, symbol, last)
+        assert (sorted(book[1].items(), reverse=True), sorted(book[2].items())) == (bids, asks)
+    trades = [
+        (row["trade_id"], fixed(row["price"]), fixed(row["size"]), row["aggressor_side"])
+        for row in pq.ParquetDataset(tmp_path / "out" / "data" / "trade_tick").read().to_pylist()
+    ]
+    expected = database.query("SELECT trade_id, price, size, toInt8(side) FROM trades")
+    assert sorted(trades) == sorted(tuple(row) for row in expected)
+
+
 def test_the_manifest_says_what_is_there(database: Database, tmp_path: Path) -> None:
     report = export(database, Request("csv"), tmp_path / "out")
     manifest = json.loads(report.manifest.read_text())
@@ -208,7 +312,7 @@ def test_a_second_run_writes_nothing(database: Database, tmp_path: Path) -> None
     assert {name for name in after if after[name] != before.get(name)} == {MANIFEST}
 
 
-@pytest.mark.parametrize("name", ["parquet", "csv", "hftbacktest"])
+@pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("step", ["write", "rename", "log"])
 def test_an_interrupted_export_goes_on(
     name: str, step: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
