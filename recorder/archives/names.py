@@ -11,7 +11,6 @@ __all__ = ["Hints", "category_of", "hints", "is_archive_name", "period_of"]
 
 NS_PER_S: Final = 1_000_000_000
 DAY_S: Final = 86_400
-CLOSING_S: Final = 60
 MONTH_CHARACTERS: Final = len("2024-12")
 
 _SYMBOL: Final = r"(?P<symbol>[A-Z0-9-]+?)"
@@ -67,17 +66,14 @@ def category_of(symbol: str) -> str:
 
 
 def period_of(period: str) -> tuple[int, int]:
-    """Return the first ns of a UTC day or month, and the one after it; all times for what is none.
-
-    A closing snapshot just after midnight belongs to the day before: a minute is added.
-    """
+    """Return the first ns of a UTC day or month, and the one after it; all times for what is none."""
     try:
         first = datetime.strptime(period, "%Y-%m-%d" if len(period) > MONTH_CHARACTERS else "%Y-%m")
     except ValueError:
         return 0, 1 << 63
     days = 1 if len(period) > MONTH_CHARACTERS else monthrange(first.year, first.month)[1]
     first_s = int(first.replace(tzinfo=UTC).timestamp())
-    return first_s * NS_PER_S, (first_s + days * DAY_S + CLOSING_S) * NS_PER_S
+    return first_s * NS_PER_S, (first_s + days * DAY_S) * NS_PER_S
 
 
 def is_archive_name(name: str) -> bool:

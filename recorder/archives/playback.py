@@ -23,6 +23,7 @@ KnownTrades = Callable[[Sequence[Trade]], Collection[Trade]]
 
 BLOCK_LINES: Final = 4096
 BLOCK_BYTES: Final = 8 << 20
+CLOSING_NS: Final = 60 * 10**9
 ALL_LEGS: Final = -1
 BEGUN: Final = "import_begun"
 FINISHED: Final = "import_finished"
@@ -54,7 +55,9 @@ class ArchivePlayback:
         self._format = archive.format()
         self._lines = Lines(archive.path)
         self._numbered = enumerate(self._lines, 1)
-        self._period = period_of(archive.hints.period)
+        self._first_ns, self._end_ns = period_of(archive.hints.period)
+        if archive.is_of_books:  # the book of the day's end comes with the next message
+            self._end_ns += CLOSING_NS
 
     @property
     def frames(self) -> int:
@@ -157,8 +160,7 @@ class ArchivePlayback:
 
     def _compare_with_name(self, line: Line) -> None:
         """Count what is not of the time, the symbol or the depth that the file's name says."""
-        first_ns, end_ns = self._period
-        if not first_ns <= line.recv_ns < end_ns:
+        if not self._first_ns <= line.recv_ns < self._end_ns:
             self.counts["lines of another time than the name says"] += 1
         if line.symbol != self._archive.symbol:
             self.counts["lines of another symbol"] += 1
