@@ -18,6 +18,12 @@ from recorder.commands import (
     import_,
     record,
     remove,
+    chaos,
+    demo,
+    gaps,
+    record,
+    remove,
+    replay,
     simulate,
     sql,
     symbols,
@@ -56,6 +62,7 @@ app.command("gaps")(gaps.gaps)
 app.command("chaos")(chaos.chaos)
 app.command("book")(book.book)
 app.command("export")(export.export)
+app.command("replay")(replay.replay)
 app.command("version")(version.version)
 app.command("import")(import_.import_)
 

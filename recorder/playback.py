@@ -162,6 +162,10 @@ class Playback:
                 break
         return taken
 
+    def route(self, connection: int) -> tuple[Dispatcher, int] | None:
+        """Return the dispatcher and the leg of a connection that is open; None where it is not known."""
+        return self._routes.get(connection)
+
     def close(self) -> None:
         """Let the files go."""
         self._reader.close()

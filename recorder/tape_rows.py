@@ -5,14 +5,16 @@ A row is a dict of the columns that `COLUMNS` names for its table; ``*_ms`` and 
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from ext.ticker_row import NUMBERS, TEXTS, TIMES
-from recorder.clickhouse import Database
 from recorder.moments import iso
 from recorder.tape_listeners import trade_topic
+
+if TYPE_CHECKING:  # the database engine takes a second to load
+    from recorder.clickhouse import Database
 
 __all__ = ["COLUMNS", "FRAMES", "ORDER", "Row", "book_frame", "select", "ticker_frame", "topic_of"]
 
@@ -73,7 +75,7 @@ ORDER: Final = {
 
 
 def select(
-    database: Database,
+    database: "Database",
     table: str,
     condition: str,
     parameters: dict[str, Any],

@@ -9,6 +9,7 @@ import orjson
 
 from engine.errors import UsageError
 from ext.journal import Record, RecordKind
+from ext.listener import Listener
 from recorder.moments import iso
 from recorder.playback import Playback, RestHandler
 from recorder.segments import first_payload, segments
@@ -45,6 +46,10 @@ class SpoolRange:
         ``each``: of each record, before it happens.
         """
         playback = self.begin(gate)
+        gate.is_open = True
+        for dispatcher in playback.dispatchers.values():
+            for gap in dispatcher.open_gaps():
+                gate.on_gap(gap)
         records, frames = playback.records, playback.frames
         try:
             for recv_ns in self._one_by_one(playback) if each else self._at_once(playback):
@@ -53,18 +58,11 @@ class SpoolRange:
         finally:
             playback.close()
 
-    def begin(self, gate: Gate, on_rest: RestHandler | None = None) -> Playback:
-        """Return a playback that stands before the first record, its books right and the gate open.
-
-        Gaps that are open there have been told.
-        """
-        playback = Playback(self._folder, gate, on_rest)
+    def begin(self, listener: Listener, on_rest: RestHandler | None = None) -> Playback:
+        """Return a playback that stands before the first record of the range, its books right."""
+        playback = Playback(self._folder, listener, on_rest)
         while playback.position < self.first - 1 and playback.run(RUN_RECORDS, until=self.first - 1):
             pass
-        gate.is_open = True
-        for dispatcher in playback.dispatchers.values():
-            for gap in dispatcher.open_gaps():
-                gate.on_gap(gap)
         return playback
 
     def records(self) -> Iterator[Record]:
