@@ -25,6 +25,7 @@ from recorder.commands import (
     remove,
     replay,
     simulate,
+    spool,
     sql,
     symbols,
     verify,
@@ -63,6 +64,7 @@ app.command("chaos")(chaos.chaos)
 app.command("book")(book.book)
 app.command("export")(export.export)
 app.command("replay")(replay.replay)
+app.add_typer(spool.app)
 app.command("version")(version.version)
 app.command("import")(import_.import_)
 

@@ -27,7 +27,7 @@ from recorder.playback import Playback
 from recorder.query import QueryServer, forget_address
 from recorder.state import State
 
-__all__ = ["INTENT_FILE", "STATUS_FILE", "Loader", "LoaderConfig", "run"]
+__all__ = ["INTENT_FILE", "STATUS_FILE", "Loader", "LoaderConfig", "drain", "run"]
 
 INTENT_FILE: Final = "loader.intent"
 STATUS_FILE: Final = "loader.status.json"
@@ -291,6 +291,22 @@ def run(config: LoaderConfig, on_ready: Callable[[], None]) -> None:
         stack.callback(loaders.close)
         on_ready()
         _load(loaders, stop, config.data / STATUS_FILE)
+
+
+def drain(config: LoaderConfig) -> dict[str, Any]:
+    """Load what the spools hold into the database and return the status; nobody else may load meanwhile.
+
+    Raises:
+        TapeheadError: the database failed for good, or the configuration cannot be.
+    """
+    with ExitStack() as stack:
+        database = open_database(config.database or config.data / "clickhouse")
+        stack.callback(database.close)
+        database.create_schema()
+        loaders = _Loaders(config, database, threading.Event())
+        stack.callback(loaders.close)
+        loaders.drain()
+        return loaders.status()
 
 
 class _Loaders:

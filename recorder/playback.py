@@ -283,7 +283,8 @@ class Playback:
             return
         (damage, start_ns), self._damage = self._damage, None
         lost = damage.position + 1
-        detail = f"{damage.next_position - lost} records lost to damage of the spool"
+        count = f"{damage.records} records" if damage.records >= 0 else "whole segments"
+        detail = f"{count} lost to damage of the spool"
         ledger.tell_event(self._listener, "spool_damaged", detail, self.recv_ns, lost)
         loss = ledger.missed(start_ns, self.recv_ns, "own_drop", detail)
         ledger.tell_missed(self._listener, self._wanted.topics, loss, lost)

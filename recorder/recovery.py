@@ -21,7 +21,7 @@ from recorder.segments import (
     wrong_format,
 )
 
-__all__ = ["Recovered", "recover"]
+__all__ = ["Recovered", "owner", "recover"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,7 @@ def recover(folder: Path, recorder: str) -> Recovered:
     SpoolError, and nothing changed, where the folder is no spool, or of another recorder or format.
     """
     found = segments(folder)
-    if not found:
-        _refuse_foreign(folder)
-    _refuse_other(folder, found, recorder)
+    _refuse_other(folder, recorder)
     recovered = _gone(folder)
     blank = []
     for segment in reversed(found):
@@ -79,12 +77,20 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _refuse_other(folder: Path, found: list[Segment], recorder: str) -> None:
+def owner(folder: Path) -> str | None:
+    """Return the recorder of a spool, None if it holds nothing. SpoolError for what is no spool of ours."""
+    found = segments(folder)
+    if not found:
+        _refuse_foreign(folder)
     owners = (_owner(segment) for segment in reversed(found))
-    owner = next((owner for owner in owners if owner is not None), recorder)
-    if owner != recorder:
+    return next((name for name in owners if name is not None), None)
+
+
+def _refuse_other(folder: Path, recorder: str) -> None:
+    found = owner(folder)
+    if found not in (recorder, None):
         raise SpoolError(
-            f"the spool {folder} is of recorder {owner!r}, was opened as {recorder!r}",
+            f"the spool {folder} is of recorder {found!r}, was opened as {recorder!r}",
             "use that name or another folder",
         )
 

@@ -37,6 +37,8 @@ def seal_of(segment: Segment, recorder: str) -> Seal:
         first_recv_ns = first_recv_ns or item.recv_ns
         last_recv_ns = max(last_recv_ns, item.recv_ns)
     digest, used = _digest(segment, reader)
+    if used > reader.offset and not segment.is_compressed:
+        damage.append((reader.offset, used, -1))  # up to the end: the next segment says how many
     reader.close()
     return Seal(
         recorder=recorder,

@@ -90,6 +90,16 @@ class Gone:
             topics or {},
         )
 
+    @property
+    def position(self) -> int:
+        """That of the record before, as a Damage has it."""
+        return self.first_position - 1
+
+    @property
+    def next_position(self) -> int:
+        """That after the last record, as a Damage has it."""
+        return self.last_position + 1
+
     def after(self, position: int, recv_ns: int) -> Self | None:
         """Return what of it comes after a record that was read; None if nothing."""
         if self.last_position <= position:

@@ -44,7 +44,9 @@ class SpoolReader:
     @property
     def position(self) -> int:
         """Everything up to this position was read."""
-        return self._after if self._reader is None else max(self._reader.position, self._after)
+        if self._reader is None or not self._reader.position & NUMBER_MASK:
+            return self._after  # no record of the segment was read yet, if it has any
+        return max(self._reader.position, self._after)
 
     @property
     def recv_ns(self) -> int:
@@ -145,7 +147,8 @@ class SpoolReader:
         if not isinstance(item, Record) or item.kind != RecordKind.SEGMENT:
             return item
         previous = first_payload(item)["previous"]
-        if not self._after & NUMBER_MASK or previous <= self._after:
+        begins_here = self._after == item.position & ~NUMBER_MASK
+        if begins_here or previous <= self._after:
             return item
         self._queued.append(item)
         return Damage(self._after, previous + 1)
