@@ -3,12 +3,14 @@
 A `Database` belongs to one thread. Embedded, one process has the folder; its further threads take a `reader`.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import chdb
 import clickhouse_connect
@@ -18,7 +20,8 @@ from clickhouse_connect.driver.exceptions import Error as DriverError
 from engine.errors import PeerError, UsageError
 from ext.block import Block
 from recorder.lock import FolderLock
-from recorder.sql import TABLES, VIEWS, statement
+from recorder.migrations import examine, settled, upgrade
+from recorder.schema import Layout, create_database, on_cluster
 from recorder.upload import Upload
 
 __all__ = ["Database", "DatabaseError", "FolderError", "open_database", "open_embedded", "open_server"]
@@ -26,6 +29,11 @@ __all__ = ["Database", "DatabaseError", "FolderError", "open_database", "open_em
 DATABASE_DEFAULT: Final = "tapehead"
 USER_VARIABLE: Final = "TAPEHEAD_CLICKHOUSE_USER"
 PASSWORD_VARIABLE: Final = "TAPEHEAD_CLICKHOUSE_PASSWORD"  # noqa: S105  # the name of the variable, not a password
+CA_VARIABLE: Final = "TAPEHEAD_CLICKHOUSE_CA"
+
+CODE_ACCESS_DENIED: Final = 497
+SERVER_OLDEST: Final = (24, 3)
+PORTS: Final = {"http": 8123, "https": 8443}
 
 MEMORY_BYTES_MAX: Final = 3 << 30
 CACHE_BYTES_MAX: Final = 256 << 20
@@ -53,6 +61,8 @@ _INSERT_SETTINGS: Final = {
     # A column that the table lacks, or has as another type, is an error: by default it would be left out.
     "input_format_skip_unknown_fields": 0,
     "input_format_native_allow_types_conversion": 0,
+    # Of a cluster: an insert has come back only when each shard has its rows.
+    "distributed_foreground_insert": 1,
 }
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -97,10 +107,30 @@ class Database:
         """The engine's version."""
         return str(self._client.server_version)
 
-    def create_schema(self) -> None:
-        """Create the tables and views that are not there yet; views are replaced."""
-        for name in (*TABLES, *VIEWS):
-            self.command(statement(name))
+    def create_schema(self, layout: Layout | None = None) -> list[str]:
+        """Create what is missing, migrate what is older; returns what was done, nothing where all is right.
+
+        Args:
+            layout: of tables that are made now; plain ones if not given.
+
+        Raises:
+            SchemaError: a newer tapehead made it, or it lies otherwise. Nothing was changed.
+            DatabaseError: it refused; what was done is done, and may be run again.
+        """
+        try:
+            return upgrade(self, layout or Layout(self.name))
+        except DatabaseError as error:
+            if error.code != CODE_ACCESS_DENIED:
+                raise
+            remedy = "run `tapehead schema --apply` as a user who may change tables"
+            raise DatabaseError(error.problem, error.code, remedy) from None
+
+    def delete(self, table: str, condition: str) -> None:
+        """Delete the rows of a table for which the condition holds, on all shards, and wait until they are gone."""
+        layout = settled(examine(self), Layout(self.name))
+        self.command(
+            on_cluster(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2", layout)
+        )
 
     def insert(self, table: str, block: bytes | Block, token: str) -> None:
         """Insert one Native block. The same token again inserts nothing, within the window of the table.
@@ -219,21 +249,34 @@ def open_embedded(folder: Path, name: str = DATABASE_DEFAULT) -> Database:
     return database
 
 
-def open_server(url: str, name: str = DATABASE_DEFAULT, *, create: bool = True) -> Database:
-    """Connect to a ClickHouse server by its HTTP(S) URL; user and password come from the environment.
+def open_server(
+    url: str, name: str = DATABASE_DEFAULT, *, create: bool = True, layout: Layout | None = None
+) -> Database:
+    """Connect to a ClickHouse server by its HTTP(S) URL.
+
+    User, password and the file of an authority's certificate come from the environment
+    (TAPEHEAD_CLICKHOUSE_USER, _PASSWORD, _CA). Certificates are always checked.
 
     Args:
+        url: ``https://HOST:PORT``, or ``http://`` on loopback.
         create: the database if it is not there yet.
+        layout: says on which cluster it is created.
 
     Raises:
+        UsageError: the URL cannot be.
         DatabaseError: it does not answer, or refuses.
     """
     _check_name(name)
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    scheme, host, port = _address(url, has_password=bool(password))
     try:
         client = clickhouse_connect.get_client(
-            dsn=url,
+            host=host,
+            port=port,
+            interface=scheme,
             username=os.environ.get(USER_VARIABLE, "default"),
-            password=os.environ.get(PASSWORD_VARIABLE, ""),
+            password=password,
+            ca_cert=os.environ.get(CA_VARIABLE) or None,
             autogenerate_session_id=False,
             connect_timeout=CONNECT_TIMEOUT_S,
             send_receive_timeout=TIMEOUT_S,
@@ -241,10 +284,48 @@ def open_server(url: str, name: str = DATABASE_DEFAULT, *, create: bool = True) 
     except (DriverError, OSError) as error:
         raise _as_database_error(error, f"connecting to {url}") from error
     database = Database(client, name, url)
-    if create:
-        database.command(f"CREATE DATABASE IF NOT EXISTS {name}")
+    if _release(database.version) < SERVER_OLDEST:
+        client.close()
+        oldest = ".".join(map(str, SERVER_OLDEST))
+        raise UsageError(
+            f"{url} is ClickHouse {database.version}, {oldest} is the oldest", "upgrade the server"
+        )
+    if create and not database.query(
+        "SELECT 1 FROM system.databases WHERE name = {name:String}", {"name": name}
+    ):
+        database.command(create_database(layout or Layout(name)))
     client.database = name
     return database
+
+
+def _address(url: str, *, has_password: bool) -> tuple[str, str, int]:
+    """The scheme, host and port of a URL; what is wrong with it is said without its secrets."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        raise UsageError("the URL of the database cannot be read", "write https://HOST:8443") from None
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(
+            f"the URL of the database at {parts.hostname} holds a user or password, which logs would show",
+            f"take it out, and set {USER_VARIABLE} and {PASSWORD_VARIABLE} in the environment",
+        )
+    if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise UsageError(
+            f"the URL of the database was {url!r}, it is scheme, host and port", "leave the rest out"
+        )
+    if parts.scheme == "http" and has_password and not _is_loopback(parts.hostname):
+        raise UsageError(
+            f"{url} would send the password in the clear", "use https, or a tunnel that ends on 127.0.0.1"
+        )
+    return parts.scheme, parts.hostname, port
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_name(name: str) -> None:

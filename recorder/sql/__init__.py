@@ -1,4 +1,7 @@
-"""The schema: one .sql file per table and view, executed in the order of TABLES, then VIEWS."""
+"""The schema: one .sql file per table and view, executed in the order of TABLES, then VIEWS.
+
+`recorder.schema` makes of them what a place needs, `recorder.migrations` brings older databases up to them.
+"""
 
 import re
 from functools import cache
@@ -18,6 +21,7 @@ TABLES = (
     "instrument",
     "load_batch",
 )
+VERSION_TABLE = "schema_version"  # of the schema; no rows of a recording
 VIEWS = (
     "committed",
     "book_levels",
@@ -34,8 +38,16 @@ VIEWS = (
     "instruments",
     "ohlcv",
     "book_at",
+    "recorder_days",
+    "once_book_delta",
+    "once_bbo",
+    "once_trades",
+    "once_tickers",
+    "once_klines",
+    "once_liquidations",
 )
 
+_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 _COLUMN = re.compile(r"^ {4}(`[^`]+`|\w+) ([A-Z].*?),?$", re.MULTILINE)
 _AFTER_TYPE = re.compile(r" (?:CODEC\(|COMMENT |DEFAULT |ALIAS )")
 
@@ -43,6 +55,22 @@ _AFTER_TYPE = re.compile(r" (?:CODEC\(|COMMENT |DEFAULT |ALIAS )")
 def statement(name: str) -> str:
     """The CREATE statement of a table or view."""
     return resources.files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def migrations() -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+    """The (number, name, statements) of each migration, in order, numbered from 1 without a hole."""
+    folder = resources.files(__name__).joinpath("migrations")
+    files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+    )
+    found = []
+    for file in files:
+        number, _, name = file.name.removesuffix(".sql").partition("_")
+        text = _COMMENT.sub("", file.read_text(encoding="utf-8"))
+        statements = tuple(part.strip() for part in text.split(";\n") if part.strip())
+        found.append((int(number), name, statements))
+    return tuple(found)
 
 
 @cache
