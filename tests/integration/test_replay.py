@@ -1,4 +1,4 @@
-"""A recorded range as an exchange: frames byte for byte, snapshots for who comes late, pybit and our own feed."""
+"""A recorded range as an exchange: frames byte for byte, snapshots for late clients, pybit, our own feed."""
 
 import asyncio
 import json
