@@ -23,6 +23,7 @@ from recorder.clickhouse import Database, open_database
 from recorder.decoding import Decoding
 from recorder.folder import DataFolder
 from recorder.inserter import Inserter
+from recorder.lag import unread_bytes
 from recorder.playback import Playback
 from recorder.query import QueryServer, forget_address
 from recorder.state import State
@@ -40,9 +41,20 @@ RUN_RECORDS: Final = 10_000
 POLL_S: Final = 0.02
 STATUS_MS: Final = 1_000
 NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
 OOM_SCORE: Final = "500"
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The end of a batch: its last record, and where in which segment the next one is looked for."""
+
+    position: int = 0
+    recv_ns: int = 0
+    segment: int = 0
+    offset: int = 0
 
 
 class Loader:
@@ -94,6 +106,7 @@ class Loader:
         self._frames = 0
         self._first_recv_ns = 0
         self._begun_ns = 0
+        self._committed = self._under_way = _Place()
 
     @property
     def playback(self) -> Playback:
@@ -118,6 +131,7 @@ class Loader:
         self._last = mark
         self._records, self._frames = self.playback.records, self.playback.frames
         self.reread_records = self._records - known
+        self._committed = self._under_way = self._place()
         if intent is not None:
             self._repeat(intent)
 
@@ -134,7 +148,7 @@ class Loader:
         if self._is_due(drain=False):
             if self.inserter.is_busy and not drain:
                 return False
-            self.inserter.begin(self._make_batch())
+            self._begin_insert()
             return True
         if self._pending():
             room = max(1, min(RUN_RECORDS, self._batch_records - self._read_records()))
@@ -142,7 +156,7 @@ class Loader:
         else:
             taken = self._begin_batch()
         if drain and taken == 0 and self._pending():
-            self.inserter.begin(self._make_batch())
+            self._begin_insert()
         return taken > 0
 
     def drain(self) -> None:
@@ -156,9 +170,15 @@ class Loader:
         """What the loader is doing, for the status file.
 
         `position` is committed, `read_position` read; `lag_ms` is the age of the record read last.
+        `lag_bytes` are of records not committed; while there are any, `lag_s` is the age of the last that is.
         """
+        now_ns = self._clock.now().wall_ns
         recv_ns = self.playback.recv_ns
-        lag_ns = max(0, self._clock.now().wall_ns - recv_ns) if recv_ns else 0
+        lag_ns = max(0, now_ns - recv_ns) if recv_ns else 0
+        if self.inserter.cursor >= self._under_way.position:
+            self._committed = self._under_way
+        lag_bytes = unread_bytes(self._spool, self._committed.segment, self._committed.offset)
+        behind_ns = now_ns - self._committed.recv_ns if lag_bytes and self._committed.recv_ns else 0
         return {
             "position": self.inserter.cursor,
             "read_position": self.playback.position,
@@ -167,6 +187,8 @@ class Loader:
             "reread_records": self.reread_records,
             "recv_ns": recv_ns,
             "lag_ms": lag_ns // NS_PER_MS,
+            "lag_s": round(max(behind_ns, 0) / NS_PER_S, 3),
+            "lag_bytes": lag_bytes,
             "rows": dict(self.inserter.rows),
             "database_error": self.inserter.failing,
             **self.inserter.counters,
@@ -240,13 +262,23 @@ class Loader:
         self._records, self._frames = self.playback.records, self.playback.frames
         return batch
 
+    def _begin_insert(self) -> None:
+        place = self._place()
+        self.inserter.begin(self._make_batch())
+        self._committed, self._under_way = self._under_way, place  # `begin` waits for the one before
+
+    def _place(self) -> "_Place":
+        return _Place(self.playback.position, self.playback.recv_ns, *self.playback.place)
+
     def _repeat(self, intent: Intent) -> None:
         """Build the range of an interrupted batch again and commit it."""
         self._begin_batch(intent.last)
         while self.playback.run(RUN_RECORDS, until=intent.last):
             pass
         if self._pending():
+            place = self._place()
             self.inserter.repeat(self._make_batch(), intent)
+            self._committed = self._under_way = place
 
 
 @dataclass(frozen=True)
@@ -356,14 +388,19 @@ class _Loaders:
         """What they do, as if they were one: positions are of the first, the lag is that of the latest."""
         told = [loader.status() for loader in self._loaders.values()]
         if not told:
-            return {"position": 0, "read_position": 0, "frames": 0, "records": 0, "lag_ms": 0, "rows": {}}
+            nothing = ("position", "read_position", "frames", "records", "lag_ms", "lag_s", "lag_bytes")
+            return dict.fromkeys(nothing, 0) | {"rows": {}}
         total = dict(told[0])
         for one in told[1:]:
             for name, value in one.items():
-                if name in ("frames", "records") or name in self._loaders[0].inserter.counters:
+                if (
+                    name in ("frames", "records", "reread_records", "lag_bytes")
+                    or name in self._loaders[0].inserter.counters
+                ):
                     total[name] = total.get(name, 0) + value
             total["rows"] = dict(Counter(total["rows"]) + Counter(one["rows"]))
             total["lag_ms"] = max(total["lag_ms"], one["lag_ms"])
+            total["lag_s"] = max(total["lag_s"], one["lag_s"])
         if len(told) > 1:
             total["shards"] = {
                 loader.recorder: {"position": one["position"], "lag_ms": one["lag_ms"]}

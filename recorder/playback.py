@@ -115,6 +115,11 @@ class Playback:
         return self._reader.recv_ns if self._held is None else self._reader.previous_recv_ns
 
     @property
+    def place(self) -> tuple[int, int]:
+        """The segment that is read next, and the offset in it, bytes: all before was read."""
+        return self._reader.place
+
+    @property
     def wanted(self) -> dict[str, list[str]]:
         """The topics of each category that are wanted at this point of the spool."""
         return self._wanted.topics
