@@ -1,6 +1,7 @@
 """Which of an archive's messages other recorders have in the database already."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from recorder.archives.lines import Trade
@@ -113,7 +114,8 @@ class Recorded:
         return {
             trade
             for trade in trades
-            if there.get((trade.time_ms, trade.side, trade.price, trade.size), 0) >= trade.occurrence
+            if there.get((trade.time_ms, trade.side, Decimal(trade.price), Decimal(trade.size)), 0)
+            >= trade.occurrence
         }
 
     def _query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:

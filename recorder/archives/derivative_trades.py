@@ -1,7 +1,7 @@
 """Trades of perpetuals and futures: CSV with seconds, the symbol and the id that the websocket had."""
 
 import re
-from decimal import Decimal
+from operator import itemgetter
 from typing import Final
 
 from recorder.archives.lines import BadLineError, Line, Trade, checked_symbol, plain_number, time_ns
@@ -30,7 +30,7 @@ class DerivativeTradesFormat:
     def __init__(self, columns: Columns, rename: dict[str, str]) -> None:
         self._columns = columns
         self._rename = rename
-        self._at = [columns.index(name) for name in NEEDED]
+        self._needed = itemgetter(*(columns.index(name) for name in NEEDED))
         self._direction = columns.index("tickDirection")
         self._rpi = columns.index("RPI")
 
@@ -44,7 +44,7 @@ class DerivativeTradesFormat:
         fields = self._columns.split(line)
         if fields is None:
             return None
-        seconds, symbol, side, size, price, trade_id = (fields[index] for index in self._at)
+        seconds, symbol, side, size, price, trade_id = self._needed(fields)
         recv_ns = time_ns("timestamp", seconds, NS_PER_S)
         symbol = self._rename.get(symbol) or checked_symbol(symbol)
         side = side_of(side)
@@ -56,5 +56,5 @@ class DerivativeTradesFormat:
         rpi = flag_of("RPI", fields[self._rpi]) if self._rpi >= 0 else "false"
         time_ms = recv_ns // NS_PER_MS
         frame = trade_frame(symbol, time_ms, side, size, price, trade_id, direction, rpi)
-        trade = Trade(symbol, trade_id, time_ms, side, Decimal(price), Decimal(size), 1)
+        trade = Trade(symbol, trade_id, time_ms, side, price, size, 1)
         return Line(recv_ns, symbol, frame, trade)

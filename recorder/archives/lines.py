@@ -40,8 +40,8 @@ class Trade(NamedTuple):
     trade_id: str
     time_ms: int
     side: str
-    price: Decimal
-    size: Decimal
+    price: str
+    size: str
     occurrence: int
 
 

@@ -1,6 +1,6 @@
 """Spot trades: CSV with milliseconds, no symbol, and ids that mean nothing outside their file."""
 
-from decimal import Decimal
+from operator import itemgetter
 from typing import Final
 
 from recorder.archives.lines import Line, Occurrences, Trade, plain_number, time_ns
@@ -29,7 +29,7 @@ class SpotTradesFormat:
     def __init__(self, columns: Columns, symbol: str) -> None:
         self._columns = columns
         self._symbol = symbol
-        self._at = [columns.index(name) for name in NEEDED[1:]]
+        self._needed = itemgetter(*(columns.index(name) for name in NEEDED[1:]))
         self._rpi = columns.index("rpi")
         self._occurrences = Occurrences()
 
@@ -43,16 +43,16 @@ class SpotTradesFormat:
         fields = self._columns.split(line)
         if fields is None:
             return None
-        milliseconds, price, size, side = (fields[index] for index in self._at)
+        milliseconds, price, size, side = self._needed(fields)
         recv_ns = time_ns("timestamp", milliseconds, NS_PER_MS)
         side = side_of(side)
         size = plain_number("volume", size)
         price = plain_number("price", price)
         rpi = flag_of("rpi", fields[self._rpi]) if self._rpi >= 0 else "false"
         time_ms = recv_ns // NS_PER_MS
-        key = (time_ms, side, Decimal(price), Decimal(size))
+        key = (time_ms, side, _shortest(price), _shortest(size))
         occurrence = self._occurrences.count(key)
-        trade_id = f"{time_ms}-{side[0]}-{_shortest(price)}-{_shortest(size)}-{occurrence}"
+        trade_id = f"{time_ms}-{side[0]}-{key[2]}-{key[3]}-{occurrence}"
         frame = trade_frame(self._symbol, time_ms, side, size, price, trade_id, "", rpi)
         return Line(recv_ns, self._symbol, frame, Trade(self._symbol, trade_id, *key, occurrence))
 

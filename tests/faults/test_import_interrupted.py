@@ -24,7 +24,7 @@ DAY_MS = day_ms(DAY)
 MESSAGES = 200
 BATCH_LINES = 120
 PROCESS_TIMEOUT_S = 60
-KILLS = 4
+KILLS = 3
 IMPORT = """
 import sys
 from pathlib import Path
