@@ -1,9 +1,8 @@
 """What a range was, told to people and programs: a summary by topic, or one JSON line a call."""
 
 import hashlib
-import sys
 from collections import Counter
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -88,8 +87,8 @@ class Summary(Listener):
 class Printer(Listener):
     """Writes each call as a JSON line: `call`, the time it was received, and what it is about."""
 
-    def __init__(self, to: TextIO = sys.stdout) -> None:
-        self._to = to.buffer
+    def __init__(self, to: BinaryIO) -> None:
+        self._to = to
 
     def _write(self, call: str, category: str, recv_ns: int, values: dict[str, Any]) -> None:
         line = {"call": call, "recv": iso(recv_ns), "category": category, **values}

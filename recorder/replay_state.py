@@ -10,7 +10,7 @@ from engine.bybit.topics import CATEGORIES
 from ext.book import BookState, OrderBook
 from ext.dispatch import Dispatcher
 from recorder.playback import Playback
-from recorder.tape_rows import book_frame
+from recorder.tape_rows import book_frame, plain
 
 __all__ = ["Market", "ParameterError"]
 
@@ -137,4 +137,4 @@ def _sides(book: OrderBook, count: int = 0) -> tuple[Levels, Levels]:
 
 
 def _texts(levels: Sequence[tuple[Decimal, ...]]) -> Levels:
-    return [tuple(format(number, "f") for number in level) for level in levels]
+    return [tuple(map(plain, level)) for level in levels]

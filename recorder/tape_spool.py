@@ -52,10 +52,9 @@ class SpoolRange:
                 gate.on_gap(gap)
         records, frames = playback.records, playback.frames
         try:
-            for recv_ns in self._one_by_one(playback) if each else self._at_once(playback):
-                yield recv_ns
-                self.counters = {"records": playback.records - records, "frames": playback.frames - frames}
+            yield from self._one_by_one(playback) if each else self._at_once(playback)
         finally:
+            self.counters = {"records": playback.records - records, "frames": playback.frames - frames}
             playback.close()
 
     def begin(self, listener: Listener, on_rest: RestHandler | None = None) -> Playback:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -70,7 +71,8 @@ def replay(
     options |= {"symbols": symbols or (), "topics": topics or ()}
     tape = Tape(data, start=start or None, end=end or None, **options)
     if printed:
-        tape.run(Printer(), pace)
+        tape.run(Printer(sys.stdout.buffer), pace)
+        sys.stdout.flush()
         output.result(tape.counters)
         return
     summary = Summary()

@@ -1,4 +1,4 @@
-"""A recorded range as an exchange: frames byte for byte, snapshots for late clients, pybit, our own feed."""
+"""A recorded range as an exchange: to a bare client, to pybit, to our own feed."""
 
 import asyncio
 import json
@@ -19,6 +19,7 @@ from ext.book import OrderBook
 from ext.dispatch import Dispatcher
 from ext.journal import RecordKind
 from ext.listener import Gap
+from recorder.cli import main
 from recorder.commands.replay import _ranges
 from recorder.replay_server import ReplayServer, serve
 from recorder.tape import Tape
@@ -27,10 +28,11 @@ from tests.support.digests import Digest
 from tests.support.instruments import raw_instrument
 from tests.support.listeners import Notes
 from tests.support.loops import run
-from tests.support.market import MS, SpoolMaker, make_market
-from tests.support.recordings import ROOT, read_line, tapehead
+from tests.support.market import MS, SpoolMaker, book_frame, kline_frame, ticker_frame, trade_frame
+from tests.support.recordings import ROOT, read_line
 
 BOOK, TRADES, TICKER = "orderbook.50.AAAUSDT", "publicTrade.AAAUSDT", "tickers.AAAUSDT"
+CANDLES = "kline.1.AAAUSDT"
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +41,31 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     maker = SpoolMaker(folder / "spool", segment_bytes=1 << 16)
     body = orjson.dumps({"result": {"list": [raw_instrument("linear", "AAAUSDT")]}}).decode()
     maker.record(RecordKind.REST, {"path": "/v5/market/instruments-info", "category": "linear", "body": body})
-    make_market(maker, 400)
+    record_market(maker, 200)
     maker.close()
     return folder
+
+
+def record_market(maker: SpoolMaker, messages: int) -> None:
+    """A book as the venue keeps it (a price that is deleted was there), trades, tickers and candles."""
+    maker.connect(BOOK, TRADES, TICKER, CANDLES)
+    levels = ([("10.1", "1"), ("10.0", "2")], [("10.3", "1"), ("10.4", "2")])
+    maker.frame(book_frame("AAAUSDT", "snapshot", 100, *levels))
+    maker.frame(ticker_frame("AAAUSDT", "snapshot", lastPrice="10.2", markPrice="10.21"))
+    for number in range(messages):
+        size = f"{number % 7 + 1}.5"
+        outer = ("10.5", "0" if number % 2 else size)
+        maker.frame(book_frame("AAAUSDT", "delta", 101 + number, [("10.1", size)], [("10.3", size), outer]))
+        if number % 3 == 0:
+            maker.frame(
+                trade_frame(
+                    "AAAUSDT", [(f"{number}a", "Buy", "10.3", size), (f"{number}b", "Sell", "10.1", "1")]
+                )
+            )
+        if number % 5 == 0:
+            maker.frame(ticker_frame("AAAUSDT", "delta", lastPrice=f"10.{number % 10}"))
+        if number % 11 == 0:
+            maker.frame(kline_frame("AAAUSDT"))
 
 
 def frames(data: Path, *topics: str, after: int = 0) -> list[bytes]:
@@ -86,14 +110,14 @@ class Client:
 
 
 @asynccontextmanager
-async def served(data: Path, **options: Any) -> AsyncIterator[tuple[ReplayServer, str]]:
+async def served(data: Path, **options: Any) -> AsyncIterator[tuple[ReplayServer, asyncio.Task[None], str]]:
     server = ReplayServer(_ranges(data, "", ""), **{"speed": None, **options})
     async with serve(server) as port:
         playing = asyncio.create_task(server.play())
         try:
-            yield server, f"127.0.0.1:{port}"
+            yield server, playing, f"127.0.0.1:{port}"
         finally:
-            if server.counters["rounds"] == 0:
+            if not playing.done():
                 playing.cancel()
             await asyncio.wait([playing])
             await server.close(aiohttp.WSCloseCode.OK)
@@ -114,9 +138,8 @@ async def whole(data: Path, topics: list[str]) -> list[bytes]:
         playing = asyncio.create_task(server.play())
         async with connected(f"127.0.0.1:{port}") as client:
             answer = await client.ask("subscribe", *topics)
-            assert answer == {
-                "success": True, "ret_msg": "", "conn_id": "replay-00000001", "req_id": "q", "op": "subscribe",
-            }  # fmt: skip
+            said = {"success": True, "ret_msg": "", "conn_id": "replay-00000001"}
+            assert answer == {**said, "req_id": "q", "op": "subscribe"}
             reading = asyncio.create_task(client.to_the_end())
             await playing
             await server.close(aiohttp.WSCloseCode.OK)
@@ -124,14 +147,14 @@ async def whole(data: Path, topics: list[str]) -> list[bytes]:
 
 
 def test_frames_are_those_that_were_recorded_byte_for_byte(data: Path) -> None:
-    topics = [BOOK, TRADES, TICKER, "kline.1.AAAUSDT"]
+    topics = [BOOK, TRADES, TICKER, CANDLES]
     assert run(whole(data, topics), timeout_s=60) == frames(data, *topics)
 
 
 def test_a_client_in_the_middle_begins_with_the_book_and_the_ticker(data: Path) -> None:
     async def late() -> tuple[list[bytes], list[bytes]]:
         async with (
-            served(data, speed=2.0) as (server, place),
+            served(data, speed=2.0) as (server, _, place),
             connected(place) as first,
             connected(place) as second,
         ):
@@ -170,7 +193,7 @@ def test_a_client_in_the_middle_begins_with_the_book_and_the_ticker(data: Path) 
 
 def test_answers_are_the_venues(data: Path) -> None:
     async def asked() -> list[dict[str, Any]]:
-        async with served(data) as (_, place), connected(place) as client:
+        async with served(data) as (_, _, place), connected(place) as client:
             await client.ask("ping")
             await client.ask("subscribe", "orderbook.50.NONEUSDT", BOOK)
             await client.ask("fly")
@@ -189,7 +212,7 @@ def test_answers_are_the_venues(data: Path) -> None:
 
 def test_rest_answers_from_the_tape(data: Path) -> None:
     async def asked() -> dict[str, Any]:
-        async with served(data, wait=True) as (server, place), aiohttp.ClientSession() as http:
+        async with served(data) as (_, playing, place), aiohttp.ClientSession() as http:
 
             async def get(path: str, **query: str) -> Any:
                 async with http.get(f"http://{place}{path}", params=query) as answer:
@@ -199,8 +222,7 @@ def test_rest_answers_from_the_tape(data: Path) -> None:
                 await client.ask("subscribe", BOOK)
                 while len(client.frames) < 201:
                     await client.next()
-                while server.counters["rounds"] == 0:
-                    await asyncio.sleep(0)
+                await playing
                 of = {"category": "linear", "symbol": "AAAUSDT"}
                 return {
                     "time": await get("/v5/market/time"),
@@ -218,7 +240,8 @@ def test_rest_answers_from_the_tape(data: Path) -> None:
     assert [one["symbol"] for one in said["instruments"]["result"]["list"]] == ["AAAUSDT"]
     assert said["none"]["retCode"] == said["category"]["retCode"] == 10001
     assert said["ticker"]["result"]["list"][0]["markPrice"] == "10.21"
-    assert len(said["book"]["result"]["b"]) == 0 or said["book"]["result"]["s"] == "AAAUSDT"
+    book = said["book"]["result"]
+    assert (book["s"], book["b"], book["u"]) == ("AAAUSDT", [["10.1", "4.5"]], 300)
 
 
 class Books(engine.Listener):
@@ -250,7 +273,7 @@ def test_our_own_feed_has_the_recorded_books(data: Path) -> None:
 
     async def fed() -> Books:
         heard = Books(max(expected))
-        async with served(data) as (_, place):
+        async with served(data) as (_, _, place):
             feed = engine.Feed(heard, url=f"ws://{place}")
             feed.subscribe("linear", ["AAAUSDT"], book=50, trades=True)
             async with feed:
@@ -268,15 +291,15 @@ def test_pybit_sees_what_was_recorded(data: Path) -> None:
     """In an own process: its threads are its own affair."""
     program = f"""
 import json, sys, threading
-from pybit.unified_trading import WebSocket
+from pybit import unified_trading
 done, heard = threading.Event(), {{"book": [], "trade": [], "ticker": []}}
 def take(kind):
     def on(message):
-        heard[kind].append(message["data"])
+        heard[kind].append(json.loads(json.dumps(message["data"])))  # it goes on with its own
         if kind == "book" and message["data"]["u"] == 300: done.set()
     return on
-socket = WebSocket(channel_type="linear", testnet=True)
-socket.WS_URL = sys.argv[1] + "/v5/public/linear"
+unified_trading.PUBLIC_WSS = sys.argv[1] + "/v5/public/{{CHANNEL_TYPE}}"
+socket = unified_trading.WebSocket(channel_type="linear", testnet=True)
 socket.ticker_stream("AAAUSDT", take("ticker"))
 socket.trade_stream("AAAUSDT", take("trade"))
 socket.orderbook_stream(50, "AAAUSDT", take("book"))
@@ -301,7 +324,7 @@ print(json.dumps(heard, default=str))
             ready = json.loads(read_line(process))
             answer = subprocess.run(
                 [sys.executable, "-c", program, ready["ws"]],
-                capture_output=True,
+                stdout=subprocess.PIPE,
                 text=True,
                 timeout=60,
                 check=True,
@@ -341,19 +364,18 @@ def test_ctrl_c_ends_it_in_order(data: Path) -> None:
     assert "Traceback" not in err
 
 
-def test_the_summary_is_the_same_each_time(data: Path) -> None:
-    answers = [tapehead("replay", "--data", str(data), "--json", *more) for more in ((), ("--speed", "1000"))]
-    first, second = (json.loads(answer.stdout) for answer in answers)
+def test_the_summary_is_the_same_each_time(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def replayed(*options: str) -> list[Any]:
+        assert main(["replay", "--data", str(data), *options]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    (first,), (second,) = replayed("--json"), replayed("--json", "--speed", "1000")
     assert first == second
     rows = {row["topic"]: row for row in first["topics"]}
     assert rows[BOOK]["calls"] == len(frames(data, BOOK))
     assert rows[BOOK]["update_id"] == 300
-    printed = tapehead(
-        "replay", "--data", str(data), "--print", "--topics", "orderbook.*"
-    ).stdout.splitlines()
-    assert len([line for line in printed if json.loads(line)["call"] == "book"]) == 2 * len(
-        frames(data, BOOK)
-    )
+    printed = replayed("--print", "--topics", "orderbook.*")
+    assert len([line for line in printed if line["call"] == "book"]) == len(frames(data, BOOK))
 
 
 @pytest.mark.parametrize(
@@ -368,7 +390,8 @@ def test_the_summary_is_the_same_each_time(data: Path) -> None:
         (("--serve", "--from", "2030-01-01T00:00Z"), "give a time within 2026-09-21T14:13:20"),
     ],
 )
-def test_what_cannot_be(data: Path, options: tuple[str, ...], message: str) -> None:
-    answer = tapehead("replay", "--data", str(data), *options)
-    assert answer.returncode == 2
-    assert message in answer.stderr
+def test_what_cannot_be(
+    data: Path, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", "--data", str(data), *options]) == 2
+    assert message in capsys.readouterr().err
