@@ -1,7 +1,6 @@
 """What is inserted together, under which tokens, in which order, and the note of it that a restart reads."""
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import orjson
 
 from ext.block import Block
 from ext.native import Table
+from recorder.durable import put
 from recorder.sql import TABLES, columns
 
 __all__ = ["DECODER_VERSION", "ORDER", "Batch", "Insert", "Intent", "IntentFile"]
@@ -68,17 +68,7 @@ class IntentFile:
 
     def write(self, intent: Intent) -> None:
         """Make the intent survive a crash and a power failure."""
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            file.write(orjson.dumps(asdict(intent)))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        put(self._path, orjson.dumps(asdict(intent)))
 
 
 @dataclass(frozen=True)

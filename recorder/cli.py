@@ -16,6 +16,7 @@ from recorder.commands import (
     export,
     gaps,
     import_,
+    load,
     record,
     remove,
     replay,
@@ -60,6 +61,7 @@ app.command("book")(book.book)
 app.command("export")(export.export)
 app.command("replay")(replay.replay)
 app.add_typer(spool.app)
+app.command("load")(load.load)
 app.command("version")(version.version)
 app.command("import")(import_.import_)
 

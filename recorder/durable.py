@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["NEW", "put", "remove", "sync_file", "sync_folder", "write_new"]
+__all__ = ["NEW", "put", "remove", "sync_file", "sync_folder", "write_new", "write_synced"]
 
 NEW: Final = ".new"  # ends the name of what is not in place yet
 
@@ -31,6 +31,11 @@ def put(path: Path, *chunks: bytes) -> None:
     """Replace a file, whole or not at all. Raises OSError."""
     write_new(path, chunks).replace(path)
     sync_folder(path.parent)
+
+
+def write_synced(path: Path, data: Any) -> None:
+    """Write a buffer to a file that nobody reads yet; its name in the folder is not waited for."""
+    write_new(path, [data]).replace(path)
 
 
 def remove(folder: Path, *paths: Path) -> None:

@@ -29,6 +29,7 @@ SET_ASIDE_RUN_MAX: Final = 3
 TOKENS_HOLD_S: Final = 600
 TOKENS_HOLD_BATCHES: Final = 400
 NS_PER_S: Final = 1_000_000_000
+POSITION_MAX: Final = (1 << 64) - 1
 
 Answer = TypeVar("Answer")
 
@@ -107,8 +108,17 @@ class Inserter:
             return intent
         if self._persist(self._has_leftovers):
             logger.warning("rows beyond the commit mark %d without an intent are deleted", self.cursor)
-            self._purge(self.cursor + 1, (1 << 64) - 1)
+            self._purge(self.cursor + 1, POSITION_MAX)
         return None
+
+    def forget(self, first: int, last: int) -> None:
+        """Delete what was committed of a range of positions, whole batches, to begin again before it.
+
+        The commit marks go first: where nothing was loaded after the range, views stop before it at once.
+        """
+        self._delete("load_batch", "first_position", first, last)
+        self._purge(first, last)
+        self.cursor = first - 1
 
     def begin(self, batch: Batch) -> None:
         """Start to commit a batch, after the one before; raises what that one raised."""
@@ -266,37 +276,38 @@ class Inserter:
 
     def _is_there(self, batch: Batch, insert: Insert) -> bool:
         """Whether a block was inserted, by its rows."""
-        where = "last_position" if insert.table == "load_batch" else "position"
-        found = self._database.query(
-            f"SELECT count() FROM {insert.table}"  # noqa: S608  # names of ours
-            f" WHERE recorder = {{recorder:String}} AND {where} BETWEEN {{first:UInt64}} AND {{last:UInt64}}",
-            {"recorder": self._recorder, "first": batch.first, "last": batch.last},
-        )
-        rows = int(found[0][0])
+        column = "last_position" if insert.table == "load_batch" else "position"
+        rows = self._count(insert.table, column, batch.first, batch.last)
         if rows not in (0, insert.rows) or (rows and batch.in_place):  # whose tables have two blocks
             raise _PartlyThereError
         return rows > 0
 
     def _has_leftovers(self) -> bool:
         """Whether rows beyond the commit mark are there without an intent that explains them."""
-        for table in ORDER:
-            found = self._database.query(
-                f"SELECT count() FROM {table}"  # noqa: S608  # a name of ours
-                " WHERE recorder = {recorder:String} AND position > {cursor:UInt64}",
-                {"recorder": self._recorder, "cursor": self.cursor},
-            )
-            if found[0][0]:
-                return True
-        return False
+        return any(self._count(table, "position", self.cursor + 1, POSITION_MAX) for table in ORDER)
 
     def _purge(self, first: int, last: int) -> None:
         """Delete the rows of a range of positions from every table; tokens used so far are not used again."""
         self.counters["purges"] += 1
         self._generation = self._clock.now().wall_ns
-        name = self._recorder.replace("\\", "\\\\").replace("'", "\\'")
         for table in ORDER:
-            statement = (
-                f"ALTER TABLE {table} DELETE WHERE recorder = '{name}'"
-                f" AND position BETWEEN {first} AND {last} SETTINGS mutations_sync = 2"
-            )
-            self._persist(partial(self._database.command, statement))
+            self._delete(table, "position", first, last)
+
+    def _delete(self, table: str, column: str, first: int, last: int) -> None:
+        if not self._persist(partial(self._count, table, column, first, last)):
+            return
+        name = self._recorder.replace("\\", "\\\\").replace("'", "\\'")
+        statement = (
+            f"ALTER TABLE {table} DELETE WHERE recorder = '{name}'"
+            f" AND {column} BETWEEN {first} AND {last} SETTINGS mutations_sync = 2"
+        )
+        self._persist(partial(self._database.command, statement))
+
+    def _count(self, table: str, column: str, first: int, last: int) -> int:
+        """Rows of ours in a range of positions."""
+        found = self._database.query(
+            f"SELECT count() FROM {table} WHERE recorder = {{recorder:String}}"  # noqa: S608  # names of ours
+            f" AND {column} BETWEEN {{first:UInt64}} AND {{last:UInt64}}",
+            {"recorder": self._recorder, "first": first, "last": last},
+        )
+        return int(found[0][0])

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 
@@ -28,7 +28,16 @@ from recorder.playback import Playback
 from recorder.query import QueryServer, forget_address
 from recorder.state import State
 
-__all__ = ["INTENT_FILE", "STATUS_FILE", "Loader", "LoaderConfig", "drain", "run"]
+__all__ = [
+    "INTENT_FILE",
+    "STATUS_FILE",
+    "Loader",
+    "LoaderConfig",
+    "drain",
+    "intent_file",
+    "run",
+    "use_scratch",
+]
 
 INTENT_FILE: Final = "loader.intent"
 STATUS_FILE: Final = "loader.status.json"
@@ -70,6 +79,7 @@ class Loader:
         batch_records, batch_ms: how many records, and for how long, are gathered into one batch.
         intent: name of the intent file.
         thread: to insert on, where several loaders share a database.
+        until: position not to go beyond; 0 for none.
 
     Attributes:
         reread_records: committed before this start, and read again to know what they led to.
@@ -88,11 +98,13 @@ class Loader:
         batch_ms: int = BATCH_MS,
         intent: str = INTENT_FILE,
         thread: ThreadPoolExecutor | None = None,
+        until: int = 0,
     ) -> None:
         self.recorder = recorder
         self._clock = clock or SystemClock()
         self._batch_records = batch_records
         self._batch_ms = batch_ms
+        self._until = until
         self._spool = spool
         self._decoding = Decoding(spool, recorder)
         self._unsaved: State | None = None  # of a seam, until all before that is committed
@@ -122,16 +134,7 @@ class Loader:
         intent = self.inserter.recover()
         mark = self.inserter.cursor
         states.remove_beyond(self._spool, mark)
-        self._decoding.close()
-        self._decoding = Decoding.nearest(self._spool, self.recorder, mark)
-        known = self.playback.records
-        while mark and self._decoding.run_to(mark, stay=True):
-            self._keep_state()
-            self._save_state()
-        self._last = mark
-        self._records, self._frames = self.playback.records, self.playback.frames
-        self.reread_records = self._records - known
-        self._committed = self._under_way = self._place()
+        self._begin_with(Decoding.nearest(self._spool, self.recorder, mark), mark)
         if intent is not None:
             self._repeat(intent)
 
@@ -152,17 +155,18 @@ class Loader:
             return True
         if self._pending():
             room = max(1, min(RUN_RECORDS, self._batch_records - self._read_records()))
-            taken = self.playback.run(room, stay=True)
+            taken = self.playback.run(room, until=self._until, stay=True)
         else:
-            taken = self._begin_batch()
+            taken = self._begin_batch(self._until)
         if drain and taken == 0 and self._pending():
             self._begin_insert()
         return taken > 0
 
-    def drain(self) -> None:
-        """Load everything that the spool holds now, and wait until it is committed."""
+    def drain(self, told: Callable[[Self], None] | None = None) -> None:
+        """Load everything that the spool holds now, and wait until it is committed; tell of each step."""
         while self.step(drain=True) or self._pending() or self.playback.at_seam:
-            pass
+            if told is not None:
+                told(self)
         self.inserter.wait()
         self._save_state()
 
@@ -198,6 +202,19 @@ class Loader:
         """Wait for the batch under way and let the spool go; the database stays open."""
         self.inserter.close()
         self._decoding.close()
+
+    def _begin_with(self, decoding: Decoding, mark: int) -> None:
+        """Read up to the commit mark; the next batch begins after it."""
+        self._decoding.close()
+        self._decoding = decoding
+        known = self.playback.records
+        while mark and self._decoding.run_to(mark, stay=True):
+            self._keep_state()
+            self._save_state()
+        self._last = mark
+        self._records, self._frames = self.playback.records, self.playback.frames
+        self.reread_records = self._records - known
+        self._committed = self._under_way = self._place()
 
     def _begin_batch(self, until: int = 0) -> int:
         """Read the first record of a batch; where that enters a segment, what was known before is kept."""
@@ -281,6 +298,18 @@ class Loader:
             self._committed = self._under_way = place
 
 
+def intent_file(shard: int) -> str:
+    """Name of the intent file of a shard."""
+    return f"loader-{shard}.intent" if shard else INTENT_FILE
+
+
+def use_scratch(data: Path) -> None:
+    """Let the embedded engine read its blocks from a folder on the disk of the data."""
+    scratch = data / "clickhouse" / "tmp"
+    scratch.mkdir(parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+
+
 @dataclass(frozen=True)
 class LoaderConfig:
     """What the loader process needs to know.
@@ -308,6 +337,8 @@ def run(config: LoaderConfig, on_ready: Callable[[], None]) -> None:
         TapeheadError: the database failed for good, or the configuration cannot be.
         OSError: the port of the SQL endpoint is taken, a disk is full.
     """
+    from recorder import again  # which makes a loader of its own
+
     stop = threading.Event()
     _become_a_process(config, stop)
     with ExitStack() as stack:
@@ -322,6 +353,7 @@ def run(config: LoaderConfig, on_ready: Callable[[], None]) -> None:
         loaders = _Loaders(config, database, stop)
         stack.callback(loaders.close)
         on_ready()
+        again.finish(DataFolder(config.data), database, stop)
         _load(loaders, stop, config.data / STATUS_FILE)
 
 
@@ -362,7 +394,7 @@ class _Loaders:
                     shards.recorder_name(config.recorder, shard),
                     config.data,
                     stop=self._stop,
-                    intent=f"loader-{shard}.intent" if shard else INTENT_FILE,
+                    intent=intent_file(shard),
                     thread=self._thread,
                 )
                 loader.recover()
@@ -435,6 +467,4 @@ def _become_a_process(config: LoaderConfig, stop: threading.Event) -> None:
         signal.signal(number, lambda *_: stop.set())
     with suppress(OSError):  # not on Linux, or not permitted: then capture is as likely to be chosen
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-    scratch = config.data / "clickhouse" / "tmp"
-    scratch.mkdir(parents=True, exist_ok=True)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+    use_scratch(config.data)

@@ -1,12 +1,10 @@
 """Batches that the database refuses for what is in them: which, where they go, what stands for them."""
 
-import logging
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import orjson
@@ -15,7 +13,7 @@ from ext.columns import Columns
 from recorder import ledger
 from recorder.batches import Batch, Intent
 from recorder.clickhouse import DatabaseError
-from recorder.durable import sync_folder
+from recorder.durable import sync_folder, write_synced
 from recorder.sql import schema
 
 __all__ = ["POISON_FOLDER", "PoisonFolder", "SetAside", "is_refusal", "stand_in"]
@@ -43,8 +41,6 @@ _REFUSALS: Final = frozenset(
         469,  # VIOLATED_CONSTRAINT
     )
 )
-
-logger = logging.getLogger(__name__)
 
 
 def is_refusal(error: DatabaseError) -> bool:
@@ -83,7 +79,7 @@ class PoisonFolder:
         fresh.mkdir()
         if sum(1 for _ in self._path.iterdir()) <= BLOCKS_KEPT_MAX:
             for name, (_, block) in batch.blocks.items():
-                _write(fresh / f"{name}.native", block)
+                write_synced(fresh / f"{name}.native", block)
         description = {
             "recorder": batch.recorder,
             "first": batch.first,
@@ -96,7 +92,7 @@ class PoisonFolder:
             "error": error.problem,
             "tokens": intent.tokens,
         }
-        _write(fresh / _DESCRIPTION, orjson.dumps(description, option=orjson.OPT_INDENT_2))
+        write_synced(fresh / _DESCRIPTION, orjson.dumps(description, option=orjson.OPT_INDENT_2))
         sync_folder(fresh)
         fresh.replace(place)
         sync_folder(self._path)
@@ -131,13 +127,6 @@ def stand_in(batch: Batch, table: str, error: DatabaseError) -> Batch:
         name: blocks for name, blocks in batch.blocks.items() if name in ("gap", "event") and name != table
     }
     return replace(batch, blocks=own, in_place=columns.take())
-
-
-def _write(path: Path, data: Any) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _read(path: Path) -> SetAside:

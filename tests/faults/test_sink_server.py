@@ -9,59 +9,23 @@ from clickhouse_connect.driver.compression import get_compressor
 
 from ext.native import Table
 from recorder import clickhouse as places
-from recorder.clickhouse import Database, DatabaseError, open_server
+from recorder.clickhouse import Database, DatabaseError
 from recorder.inserter import RETRY_FIRST_S, RETRY_MAX_S
 from recorder.loader import Loader
-from recorder.sql import TABLES, columns
+from recorder.sql import columns
 from recorder.verify import verify
 from tests.support.databases import FragileDatabase
-from tests.support.market import START_NS, SpoolMaker, make_market
+from tests.support.market import START_NS
 from tests.support.servers import Acting, ClickHouse, Pauses, clickhouse
+from tests.support.sinks import Contents, contents, load, make_spool, open_fresh
 
-BATCH_RECORDS = 40
 FAILURES = 3
-
-Contents = dict[str, list[tuple[object, ...]]]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     with clickhouse(tmp_path_factory.mktemp("server")) as running:
         yield running
-
-
-def open_fresh(server: ClickHouse, name: str) -> Database:
-    database = open_server(server.url, name)
-    database.create_schema()
-    return database
-
-
-def make_spool(folder: Path, messages: int = 24) -> Path:
-    maker = SpoolMaker(folder / "spool")
-    make_market(maker, messages)
-    maker.disconnect("eof")
-    maker.close()
-    return folder / "spool"
-
-
-def load(
-    folder: Path, database: Any, stop: Pauses | None = None, batch_records: int = BATCH_RECORDS
-) -> Loader:
-    loader = Loader(folder / "spool", database, "r1", folder, batch_records=batch_records, stop=stop)
-    try:
-        loader.recover()
-        loader.drain()
-    finally:
-        loader.close()
-    return loader
-
-
-def contents(database: Database) -> Contents:
-    return {
-        table: database.query(f"SELECT * FROM {table} ORDER BY ALL")
-        for table in TABLES
-        if table != "load_batch"
-    }
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,188 @@
+"""``tapehead load``: the spools of a recording that has ended, or segments anew, into the database."""
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.live import Live
+from rich.text import Text
+
+from engine.clock import NS_PER_S, mono_ns
+from engine.errors import ConfigError
+from recorder import shards
+from recorder.commands.options import AsJson
+from recorder.errors import ExitCode
+from recorder.folder import DataFolder
+from recorder.lock import FolderLock
+from recorder.output import Output
+from recorder.segments import segments
+
+if TYPE_CHECKING:
+    from recorder.loader import Loader
+
+__all__ = ["load"]
+
+TELL_S: Final = 0.5
+TELL_PLAIN_S: Final = 10.0
+_RANGE: Final = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
+
+Again = Annotated[
+    str,
+    typer.Option(
+        "--again", metavar="SEGMENT[-SEGMENT]", help="Delete the rows of these segments and load them anew."
+    ),
+]
+Shard = Annotated[int, typer.Option("--shard", min=0, help="Whose segments, with --again.")]
+Place = Annotated[
+    str, typer.Option("--database", metavar="URL", help="An http(s) server. [default: the embedded one]")
+]
+
+
+def load(
+    data: Annotated[Path, typer.Option(help="The folder of the recording.")] = Path("data"),
+    again: Again = "",
+    shard: Shard = 0,
+    database: Place = "",
+    as_json: AsJson = False,
+) -> int:
+    """Load what a recording that has ended left in its spool; or load segments anew.
+
+    May be interrupted at any moment: the next start goes on. While segments are loaded anew, views show what
+    is there of them, batch by batch; where nothing was loaded after them, views end before what is not there.
+    """
+    chosen = _segments(again)
+    place = DataFolder(data).existing()
+    output = Output(as_json=as_json)
+    with FolderLock(place.path):
+        told = _load(place, chosen, shard, database, output)
+    output.result({"recorders": told})
+    aside = sum(one["set_aside_batches"] for one in told)
+    if aside:
+        output.say(f"{aside} batches were refused and set aside, see {place.path / 'poison'}")
+    return ExitCode.CHECK_FAILED if aside else ExitCode.OK
+
+
+def _segments(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    match = _RANGE.fullmatch(text)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= first <= last:
+        rule = "is no range of segments"
+        raise ConfigError("again", text, rule, "use the number of a segment, as in 7, or two, as in 7-9")
+    return first, last
+
+
+def _load(
+    place: DataFolder, chosen: tuple[int, int] | None, shard: int, url: str, output: Output
+) -> list[dict[str, Any]]:
+    from recorder import again  # the database engine takes a second to load
+    from recorder.clickhouse import open_database
+    from recorder.loader import Loader, intent_file, use_scratch
+
+    use_scratch(place.path)
+    with _stoppable() as stop, open_database(url or place.database) as database:
+        database.create_schema()
+        done = []
+        with _Progress(output, place, stop) as progress:
+            finished = again.finish(place, database, stop, progress.tell)  # what was interrupted
+            if chosen is not None:
+                again.ask(place, database, shard, *chosen)
+                finished = again.finish(place, database, stop, progress.tell)
+            if finished is not None:
+                done.append(finished)
+            for one in shards.existing(place) if chosen is None else ():
+                loader = Loader(
+                    place.spool_of(one),
+                    database,
+                    place.recorder(one),
+                    place.path,
+                    stop=stop,
+                    intent=intent_file(one),
+                )
+                try:
+                    loader.recover()
+                    loader.drain(progress.tell)
+                finally:
+                    loader.close()
+                done.append(loader)
+        for loader in done:
+            output.say(_sentence(loader))
+        return [_facts(loader) for loader in done]
+
+
+class _Progress:
+    """How far a load is: a line that changes on a terminal, else a line now and then."""
+
+    def __init__(self, output: Output, place: DataFolder, stop: threading.Event) -> None:
+        self._output = output
+        self._place = place
+        self._stop = stop
+        self._last = max((one.number for one in segments(place.spool)), default=0)
+        self._live = Live(console=output.console, auto_refresh=False, transient=True)
+        self._is_plain = not output.console.is_terminal
+        self._told_ns = self._begun_ns = mono_ns()
+
+    def __enter__(self) -> "_Progress":
+        if not self._is_plain:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def tell(self, loader: "Loader") -> None:
+        """Say it, if it is time; KeyboardInterrupt where it was interrupted."""
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        now_ns = mono_ns()
+        if now_ns - self._told_ns < (TELL_PLAIN_S if self._is_plain else TELL_S) * NS_PER_S:
+            return
+        self._told_ns = now_ns
+        rows = sum(loader.inserter.rows.values())
+        rate = rows * NS_PER_S // max(1, now_ns - self._begun_ns)
+        line = (
+            f"{loader.recorder}: segment {loader.playback.position >> 32} of {self._last}, "
+            f"{rows:,} rows, {rate:,} rows/s {loader.inserter.failing}"
+        )
+        if self._is_plain:
+            self._output.say(line)
+        else:
+            self._live.update(Text(line), refresh=True)
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """Ctrl-C lets the batch under way end, and gives up waiting for a database that fails."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _sentence(loader: "Loader") -> str:
+    rows, counters = sum(loader.inserter.rows.values()), loader.inserter.counters
+    return (
+        f"{loader.recorder}: {rows:,} rows in {counters['batches']} batches, up to {loader.inserter.cursor}"
+    )
+
+
+def _facts(loader: "Loader") -> dict[str, Any]:
+    inserter = loader.inserter
+    return {
+        "recorder": loader.recorder,
+        "position": inserter.cursor,
+        "rows": dict(inserter.rows),
+        "batches": inserter.counters["batches"],
+        "set_aside_batches": inserter.counters["set_aside_batches"],
+    }
