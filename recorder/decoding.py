@@ -1,20 +1,60 @@
 """A spool as rows of the database: its playback and what makes rows of it, and the state of all that."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from ext.columns import Columns
+from ext.listener import Listener
 from ext.state import columns_state, restore_columns
 from recorder import state
 from recorder.batches import DECODER_VERSION
 from recorder.instruments import InstrumentRows
-from recorder.playback import Playback
+from recorder.playback import Playback, RestHandler
+from recorder.seals import read_gone
 from recorder.sql import schema
 from recorder.state import State
 
-__all__ = ["Decoding"]
+__all__ = ["Decoding", "nearest_playback"]
 
 RUN_RECORDS: Final = 10_000
+_UNFIT: Final = (LookupError, TypeError, ValueError, state.StateError)
+
+logger = logging.getLogger(__name__)
+
+
+def nearest_playback(
+    spool: Path, mark: int, listener: Listener, on_rest: RestHandler | None = None
+) -> Playback:
+    """Return a playback that begins at the newest state not beyond a position, or at the first record."""
+    for begin in _beginnings(spool, None, mark):
+        try:
+            return Playback(spool, listener, on_rest, begin.part("playback"))
+        except _UNFIT as error:
+            state.warn_unused(spool, begin.segment, error)
+    return Playback(spool, listener, on_rest)
+
+
+def _beginnings(spool: Path, recorder: str | None, mark: int) -> Iterator[State]:
+    """States to read on from up to a position, the best first.
+
+    What a state of another version of the decoder knows may differ from what this one would; it is still
+    better than to begin in the middle, where segments before are gone.
+    """
+    gone = max((one.last_segment for one in read_gone(spool) if one.first_segment <= mark >> 32), default=0)
+    for begin in state.usable(spool, recorder, DECODER_VERSION, mark):
+        if begin.segment >= gone:
+            yield begin
+    if gone:
+        for begin in state.usable(spool, recorder, None, mark):
+            logger.warning(
+                "segments up to %d are gone: what version %s of the decoder knew after segment %d is used",
+                gone,
+                begin.decoder_version,
+                begin.segment,
+            )
+            yield begin
 
 
 class Decoding:
@@ -48,11 +88,11 @@ class Decoding:
 
         `run_to` reads on from there.
         """
-        for begin in state.usable(spool, recorder, DECODER_VERSION, mark):
+        for begin in _beginnings(spool, recorder, mark):
             try:
                 return cls(spool, recorder, begin)
-            except (LookupError, TypeError, ValueError, state.StateError) as error:
-                state.logger.warning("%s is not used: %s", state.state_path(spool, begin.segment), error)
+            except _UNFIT as error:
+                state.warn_unused(spool, begin.segment, error)
         return cls(spool, recorder)
 
     @classmethod

@@ -20,7 +20,7 @@ from recorder.segments import first_payload
 from recorder.spool_reader import Routes, SpoolReader
 from recorder.wanted import Wanted
 
-__all__ = ["Playback"]
+__all__ = ["Playback", "RestHandler"]
 
 RestHandler = Callable[[dict[str, Any], int, int], None]
 

@@ -22,7 +22,18 @@ from ext.journal import crc32c_bytes
 from ext.state import STATE_FORMAT
 from recorder.durable import sync_folder
 
-__all__ = ["State", "StateError", "load", "remove_beyond", "save", "state_path", "states", "thin", "usable"]
+__all__ = [
+    "State",
+    "StateError",
+    "load",
+    "remove_beyond",
+    "save",
+    "state_path",
+    "states",
+    "thin",
+    "usable",
+    "warn_unused",
+]
 
 SUFFIX: Final = ".state"
 KEPT_LATEST: Final = 2  # states
@@ -111,26 +122,26 @@ def load(folder: Path, segment: int) -> State:
         line = file.readline(HEAD_BYTES_MAX)
         crc, _, text = line.partition(b" ")
         if not line.endswith(b"\n") or crc != _crc(text):
-            raise StateError(f"{path}: the head is damaged, or it is no state")
+            raise StateError("its head is damaged, or it is no state")
         head = orjson.loads(text)
         if head.pop("format") != STATE_FORMAT:
-            raise StateError(f"{path} is of another format than this version reads")
+            raise StateError("it is of another format than this version reads")
         if head["segment"] != segment:
-            raise StateError(f"{path} is the state after segment {head['segment']}")
+            raise StateError(f"it is the state after segment {head['segment']}")
         parts = {}
         for part in head.pop("parts"):
             data = file.read(part["bytes"])
             if _crc(data).decode() != part["crc"]:
-                raise StateError(f"{path}: {part['name']} is damaged")
+                raise StateError(f"its part {part['name']} is damaged")
             parts[part["name"]] = data
     return State(**head, parts=parts)
 
 
-def usable(folder: Path, recorder: str, decoder_version: str, mark: int) -> Iterator[State]:
+def usable(folder: Path, recorder: str | None, decoder_version: str | None, mark: int) -> Iterator[State]:
     """Yield the states not beyond a position that can be gone on from, the newest first.
 
-    One that is damaged or of another recorder is left out with a warning; one of another version of the
-    decoder without, as that is usual after an upgrade.
+    One that is damaged or of another recorder (None: of any) is left out with a warning; one of another
+    version of the decoder (None: of any) without, as that is usual after an upgrade.
     """
     for segment in reversed(states(folder)):
         if segment << 32 > mark:
@@ -138,16 +149,19 @@ def usable(folder: Path, recorder: str, decoder_version: str, mark: int) -> Iter
         try:
             state = load(folder, segment)
         except (StateError, FileNotFoundError) as error:
-            logger.warning("a state is not used: %s", error)
+            warn_unused(folder, segment, error)
             continue
-        if state.position > mark or state.decoder_version != decoder_version:
+        if state.position > mark or decoder_version not in (None, state.decoder_version):
             continue
-        if state.recorder != recorder:
-            logger.warning(
-                "%s is not used: it is of recorder %r", state_path(folder, segment), state.recorder
-            )
+        if recorder is not None and state.recorder != recorder:
+            warn_unused(folder, segment, f"it is of recorder {state.recorder!r}")
             continue
         yield state
+
+
+def warn_unused(folder: Path, segment: int, reason: object) -> None:
+    """Say why a state is not gone on from; another one is, or the spool is read from its first record."""
+    logger.warning("%s is not used: %s", state_path(folder, segment), reason)
 
 
 def thin(folder: Path) -> None:

@@ -10,6 +10,7 @@ import orjson
 from engine.errors import UsageError
 from ext.journal import Record, RecordKind
 from ext.listener import Listener
+from recorder.decoding import nearest_playback
 from recorder.moments import iso
 from recorder.playback import Playback, RestHandler
 from recorder.segments import first_payload, segments
@@ -59,7 +60,7 @@ class SpoolRange:
 
     def begin(self, listener: Listener, on_rest: RestHandler | None = None) -> Playback:
         """Return a playback that stands before the first record of the range, its books right."""
-        playback = Playback(self._folder, listener, on_rest)
+        playback = nearest_playback(self._folder, self.first - 1, listener, on_rest)
         while playback.position < self.first - 1 and playback.run(RUN_RECORDS, until=self.first - 1):
             pass
         return playback

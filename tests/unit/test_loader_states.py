@@ -17,11 +17,15 @@ import pytest
 from ext.block import Block
 from ext.journal import RecordKind
 from recorder.batches import DECODER_VERSION
-from recorder.decoding import Decoding
+from recorder.decoding import Decoding, nearest_playback
 from recorder.loader import Loader
+from recorder.playback import Playback
+from recorder.sealing import seal_of
+from recorder.seals import Gone, Reason, add_gone
 from recorder.segments import segment_path, segments
 from recorder.spool_reader import SpoolReader
 from recorder.state import State, load, save, state_path, states
+from tests.support.calls import Transcript
 from tests.support.committed import Committed
 from tests.support.market import S, SpoolMaker, book_frame, make_market
 
@@ -180,6 +184,26 @@ def test_a_state_that_cannot_be_used_is_done_without(
     assert bool(caplog.records) == (harm != "another decoder")
 
 
+def test_a_state_of_another_decoder_is_used_where_nothing_else_is_left(
+    copy: Callable[[], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an upgrade of a spool whose first segments have expired: no snapshot may come for days."""
+    whole, parted = Committed(), Committed()
+    load_all(copy(), whole)
+    folder = copy()
+    while len(states(folder)) < 2 or parted.last >> 32 == states(folder)[-1]:
+        load_batches(folder, parted, 1)
+    for segment in states(folder):
+        save(folder, replace(load(folder, segment), decoder_version="1"))
+    for segment in segments(folder)[: states(folder)[-1]]:
+        seal = seal_of(segment, "r1")
+        add_gone(folder, "r1", Gone.of(seal, Reason.EXPIRED), seal.previous)
+        segment.path.unlink()
+    load_all(folder, parted)
+    assert parted.inserts == whole.inserts
+    assert "what version 1 of the decoder knew after segment" in caplog.text
+
+
 def test_states_beyond_the_mark_are_removed_and_made_again(copy: Callable[[], Path]) -> None:
     folder, first, second = copy(), Committed(), Committed()
     load_all(folder, first)
@@ -269,7 +293,7 @@ def test_stopped_at_any_record_it_goes_on_the_same(copy: Callable[[], Path], ran
 GO_ON = """
 import sys
 from pathlib import Path
-from recorder.decoding import Decoding
+from recorder.decoding import Decoding, nearest_playback
 from recorder.spool_reader import SpoolReader
 from recorder.state import State, load, save
 
@@ -302,3 +326,25 @@ def test_a_segment_can_be_begun_with_from_a_state_long_before(copy: Callable[[],
         plain.run_to(segment << 32)
         assert decoding.playback.position >> 32 == segment - 1
         assert rows_from(decoding) == rows_from(plain)
+
+
+def test_a_playback_from_a_state_tells_the_same(copy: Callable[[], Path], random: Random) -> None:
+    folder, database = copy(), Committed()
+    load_all(folder, database)
+    with SpoolReader(folder, states(folder)[0] + 1 << 32) as reader:
+        later = [item.position for item in iter(reader.poll, None)]
+    for mark in random.sample(later, 3):
+        told, whole = Transcript(), Transcript()
+        near = nearest_playback(folder, mark, told)
+        assert near.position > 0
+        plain = Playback(folder, whole)
+        for playback in (near, plain):
+            while playback.run(100, until=mark):
+                pass
+        told.lines.clear()
+        whole.lines.clear()
+        for playback in (near, plain):
+            while playback.run(100):
+                pass
+        assert told.lines == whole.lines
+        assert near.state() == plain.state()

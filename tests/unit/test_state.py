@@ -310,10 +310,10 @@ def test_the_newest_that_can_be_used_is_taken(tmp_path: Path, caplog: pytest.Log
     assert found == [5, 3]
     assert [record.getMessage().partition(" ")[0] for record in caplog.records] == [
         str(state_path(tmp_path, 7)),
-        "a",
+        str(state_path(tmp_path, 6)),
     ]
-    assert "playback" not in caplog.text
-    assert "columns is damaged" in caplog.text
+    assert "its part columns is damaged" in caplog.text
+    assert "it is of recorder 'other'" in caplog.text
 
 
 def test_two_and_every_sixteenth_are_kept(tmp_path: Path) -> None:
