@@ -20,6 +20,7 @@ from recorder.commands import (
     record,
     remove,
     replay,
+    schema,
     simulate,
     spool,
     sql,
@@ -64,6 +65,7 @@ app.add_typer(spool.app)
 app.command("load")(load.load)
 app.command("version")(version.version)
 app.command("import")(import_.import_)
+app.command("schema")(schema.schema)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

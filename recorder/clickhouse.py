@@ -126,7 +126,7 @@ class Database:
             raise DatabaseError(error.problem, error.code, remedy) from None
 
     def delete(self, table: str, condition: str) -> None:
-        """Delete the rows for which the condition holds, on all shards, and wait until they are gone."""
+        """Delete the rows for which the condition holds, on all shards; returns once they are gone."""
         layout = settled(examine(self), Layout(self.name))
         self.command(
             on_cluster(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2", layout)
