@@ -43,7 +43,7 @@ class Market:
 
     def state(self) -> list[Any]:
         """Return what a file of it follows from, for the manifest."""
-        return [self.recorder, self.depth, *((part.rows, part.last_position) for part in self.parts)]
+        return [self.recorder, self.depth, *([part.rows, part.last_position] for part in self.parts)]
 
     def sources(self) -> list[str]:
         """Return whether rows were live, backfilled, imported."""
