@@ -17,6 +17,7 @@ from recorder.archives.playback import BEGUN, FINISHED, ArchivePlayback, KnownTr
 from recorder.batches import Batch
 from recorder.clickhouse import Database
 from recorder.inserter import Inserter
+from recorder.poison import POISON_FOLDER
 from recorder.recorded import Recorded
 from recorder.sql import schema
 
@@ -184,6 +185,7 @@ class Import:
         self._known = known
         self._on_progress = on_progress
         self._batch_lines = batch_lines
+        self._stop = stop or threading.Event()
         self._intent_path = state / f"{archive.recorder}.intent"
         self._columns = Columns(archive.recorder, schema(), source="import")
         self._playback = ArchivePlayback(archive, self._columns)
@@ -192,7 +194,7 @@ class Import:
             archive.recorder,
             self._intent_path,
             clock or SystemClock(),
-            stop or threading.Event(),
+            self._stop,
         )
         # Where the batch that is being gathered begins.
         self._last = 0
@@ -215,6 +217,9 @@ class Import:
                     self._inserter.begin(self._make_batch())
             self._inserter.wait()
             self._intent_path.unlink(missing_ok=True)
+        except BaseException:
+            self._stop.set()  # so that nobody waits for a database that does not answer
+            raise
         finally:
             self._inserter.close()
             self._playback.close()
@@ -291,5 +296,14 @@ class Import:
             bad=playback.bad_lines,
             trades=playback.trades,
             rows=dict(self._inserter.rows),
-            notes=playback.notes(),
+            notes=playback.notes() + self._set_aside(),
+        )
+
+    def _set_aside(self) -> list[str]:
+        count = self._inserter.counters["set_aside_batches"]
+        where = self._intent_path.parent / POISON_FOLDER
+        return (
+            [f"{count} batches were refused by the database for what is in them: see {where}"]
+            if count
+            else []
         )

@@ -46,12 +46,16 @@ class Trade(NamedTuple):
 
 
 class BookMessage(NamedTuple):
-    """Of what book a line is, and, of a snapshot, its update id and sequence; 0 and 0 of a delta."""
+    """Of what book a line is, and, of a snapshot, its update id and sequence; 0 and 0 of a delta.
+
+    `has_cts`: whether the file said when the matching engine made it; else `ts` stands for it in the frame.
+    """
 
     topic: str
     depth: int
     update_id: int
     seq: int
+    has_cts: bool
 
 
 class Line(NamedTuple):

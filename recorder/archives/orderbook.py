@@ -36,7 +36,7 @@ class OrderBookFormat:
         return line.startswith(b"{") and _TOPIC.search(line) is not None
 
     def read(self, line: bytes) -> Line:
-        """Return the frame, unchanged but for a rename. Raises BadLineError."""
+        """Return the frame, unchanged but for a rename or a `cts` that is not there. Raises BadLineError."""
         topic, ts = _TOPIC.search(line), _TS.search(line)
         if topic is None or ts is None:
             raise BadLineError(f"no frame of a book: {line[:60].decode(errors='replace')!r}")
@@ -49,8 +49,15 @@ class OrderBookFormat:
         symbol = renamed or symbol
         depth = int(topic[1])
         update_id, seq = _ids(line) if _SNAPSHOT.search(line) else (0, 0)
+        has_cts = b'"cts"' in line
+        if not has_cts:  # what is asked by it must not be of 1970
+            line = line.rstrip().removesuffix(b"}") + b',"cts":' + ts[1] + b"}"
         return Line(
-            recv_ns, symbol, line, None, BookMessage(f"orderbook.{depth}.{symbol}", depth, update_id, seq)
+            recv_ns,
+            symbol,
+            line,
+            None,
+            BookMessage(f"orderbook.{depth}.{symbol}", depth, update_id, seq, has_cts),
         )
 
 

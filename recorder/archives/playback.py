@@ -139,7 +139,7 @@ class ArchivePlayback:
 
     def _feed(self, line: Line, *, is_known: bool) -> None:
         self._go_on(line.recv_ns)
-        self._compare_with_name(line)
+        self._remark(line)
         self.counts["trades"] += line.trade is not None
         if is_known:
             return
@@ -158,12 +158,14 @@ class ArchivePlayback:
         self.counts["repeated snapshots"] += is_repeat
         return is_repeat
 
-    def _compare_with_name(self, line: Line) -> None:
-        """Count what is not of the time, the symbol or the depth that the file's name says."""
+    def _remark(self, line: Line) -> None:
+        """Count what is not of the time, symbol or depth that the file's name says, or is not said at all."""
         if not self._first_ns <= line.recv_ns < self._end_ns:
             self.counts["lines of another time than the name says"] += 1
         if line.symbol != self._archive.symbol:
             self.counts["lines of another symbol"] += 1
+        if line.book is not None and not line.book.has_cts:
+            self.counts["messages without cts: their ts stands for it"] += 1
         if line.book is not None and self._archive.hints.depth not in (0, line.book.depth):
             self.counts["lines of another depth than the name says"] += 1
 

@@ -6,11 +6,13 @@ WITH (
     WHERE category = {category:String} AND symbol = {symbol:String}
 ) AS losses
 SELECT *
-FROM trades
-WHERE category = {category:String} AND symbol = {symbol:String}
-    AND time >= {start:DateTime64(3, 'UTC')} AND time < {end:DateTime64(3, 'UTC')}
-    AND recv >= {start:DateTime64(3, 'UTC')} - toIntervalHour(1) AND recv < {end:DateTime64(3, 'UTC')} + toIntervalDay(1)
-ORDER BY
-    time, seq, trade_id,
-    source, transform(concat(recorder, '/', toString(toDate(time))), losses.1, losses.2, toFloat64(0)), recorder
-LIMIT 1 BY time, seq, trade_id
+FROM (
+    SELECT *
+    FROM trades
+    WHERE category = {category:String} AND symbol = {symbol:String}
+        AND time >= {start:DateTime64(3, 'UTC')} AND time < {end:DateTime64(3, 'UTC')}
+        AND recv >= {start:DateTime64(3, 'UTC')} - toIntervalHour(1) AND recv < {end:DateTime64(3, 'UTC')} + toIntervalDay(1)
+    ORDER BY source, transform(concat(recorder, '/', toString(toDate(time))), losses.1, losses.2, toFloat64(0)), recorder
+    LIMIT 1 BY time, trade_id  -- archives have no seq
+)
+ORDER BY time, seq, trade_id

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from ext.block import Block
 from recorder.archives import playback, unpacking
 from recorder.archives.errors import ArchiveError
 from recorder.archives.unpacking import Lines
+from recorder.clickhouse import DatabaseError
 from recorder.importer import ImportOptions
 from tests.support.archives import book_lines, day_ms, trade_rows, write_books, write_trades
 from tests.support.databases import FragileDatabase, Killed, use_another
@@ -178,6 +180,26 @@ def test_without_tokens_a_lost_reply_is_seen_twice(tmp_path: Path) -> None:
             there.load(path, dying, batch_lines=BATCH_LINES)
         there.load(path, FragileDatabase(there.database, tokens=False), batch_lines=BATCH_LINES)
         assert there.one("SELECT count() FROM trade") > MESSAGES
+
+
+class DownDatabase(FragileDatabase):
+    """A server that does not take anything; it is waited for, for ever."""
+
+    is_embedded = False
+
+    def insert(self, table: str, block: bytes | Block, token: str) -> None:
+        raise DatabaseError("connection refused")
+
+
+def test_ctrl_c_ends_the_waiting_for_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_trades(tmp_path)
+    monkeypatch.setattr(playback, "Lines", lines_until(3_000, KeyboardInterrupt()))
+    monkeypatch.setattr(unpacking, "CHUNK_BYTES", 512)
+    with place(tmp_path) as there:
+        with pytest.raises(KeyboardInterrupt):
+            there.load(path, DownDatabase(there.database), batch_lines=20)
+        monkeypatch.undo()
+        assert there.load(path).rows["trade"] == MESSAGES - 1
 
 
 def test_a_file_that_changes_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

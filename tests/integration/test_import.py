@@ -151,8 +151,8 @@ def test_a_file_that_begins_without_a_snapshot_says_what_is_missing(tmp_path: Pa
 def test_old_books_have_no_cts(tmp_path: Path) -> None:
     path = write_books(tmp_path, "XUSDT", DAY, book_lines("XUSDT", DAY_MS, 5, has_cts=False))
     with place(tmp_path) as there:
-        there.load(path)
-        assert there.ask("SELECT DISTINCT toUnixTimestamp64Milli(cts) FROM book_delta") == [(0,)]
+        assert there.load(path).notes == ["5 messages without cts: their ts stands for it"]
+        assert there.ask("SELECT DISTINCT cts = ts, cts_lag_ms FROM book_delta") == [(1, 0)]
 
 
 def test_a_renamed_instrument_is_told_and_can_be_given_its_name(tmp_path: Path) -> None:
@@ -199,9 +199,11 @@ def test_spot_days_and_their_month_count_once(tmp_path: Path, keep: bool) -> Non
         assert outcome.recorded == (0 if keep else 200)
         assert there.one("SELECT count() FROM trade") == (500 if keep else 300)
         assert there.one("SELECT uniq(trade_id) FROM trade") == 300
+        assert there.once("trades", "spot", "BTCUSDT") == {"import": 300}
 
 
-def test_what_was_recorded_is_not_imported_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_was_recorded_is_not_imported_again(tmp_path: Path, keep: bool) -> None:
     spool = SpoolMaker(tmp_path / "spool", "live", start_ns=DAY_MS * MS)
     spool.connect("orderbook.200.BTCUSDT", "publicTrade.BTCUSDT")
     books = book_lines("BTCUSDT", DAY_MS, 40, depth=200)
@@ -218,11 +220,12 @@ def test_what_was_recorded_is_not_imported_again(tmp_path: Path) -> None:
         loader.recover()
         loader.drain()
         loader.close()
-        assert there.load(trades).recorded == 20
+        assert there.load(trades, skip_recorded=not keep).recorded == (0 if keep else 20)
         assert there.load(archive).recorded == 30
-        assert there.one("SELECT count() FROM trade") == 50
-        assert there.one("SELECT count() FROM trade WHERE source = 'import'") == 30
+        assert there.one("SELECT count() FROM trade") == (70 if keep else 50)
         assert there.one("SELECT count() FROM book_delta WHERE source = 'import'") == 39
+        assert there.once("trades", "linear", "BTCUSDT") == {"live": 20, "import": 30}
+        assert there.once("book_delta", "linear", "BTCUSDT") == {"live": 29, "import": 10}
 
 
 def test_lines_that_are_none_are_counted_and_named(tmp_path: Path) -> None:

@@ -43,6 +43,14 @@ class Place:
         """Topic, cause, whether it is over, and missing messages of each gap."""
         return self.ask("SELECT topic, cause, end IS NOT NULL, missing FROM gaps ORDER BY start, topic")
 
+    def once(self, table: str, category: str, symbol: str) -> dict[str, int]:
+        """How many rows of each source a view of `once_*` chooses."""
+        found = self.ask(
+            f"SELECT source, count() FROM once_{table}(category = '{category}', symbol = '{symbol}',"
+            " start = '2024-11-30', end = '2024-12-05') GROUP BY source"
+        )
+        return dict(found)
+
     def contents(self) -> dict[str, tuple[Any, ...]]:
         """Rows and a sum over all of them of each table but the commit mark."""
         return {
