@@ -22,19 +22,15 @@ def _words(*lines: str) -> frozenset[str]:
     return frozenset(" ".join(lines).split())
 
 
-TABLE_FUNCTIONS_ADMITTED: Final = frozenset(
-    (
-        "numbers",
-        "numbers_mt",
-        "zeros",
-        "zeros_mt",
-        "generateseries",
-        "generate_series",
-        "values",
-        "view",
-        "null",
-        "format",
-    )
+TABLE_FUNCTIONS_ADMITTED: Final = _words(
+    "numbers numbers_mt zeros zeros_mt generateseries generate_series values view null"
+)
+# What clients ask of the engine; the others show paths, users, other queries, or stop threads (stack_trace).
+SYSTEM_TABLES_ADMITTED: Final = _words(
+    "aggregate_function_combinators asynchronous_metrics build_options collations columns completions",
+    "constraints data_skipping_indices data_type_families databases errors events formats functions keywords",
+    "licenses merge_tree_settings merges metrics mutations numbers numbers_mt one parts parts_columns",
+    "processes projections settings table_engines table_functions tables time_zones warnings zeros zeros_mt",
 )
 # Statements and clauses that write or change something; as a bare word none of them is needed to read.
 _WORDS_REFUSED: Final = _words(
@@ -42,12 +38,18 @@ _WORDS_REFUSED: Final = _words(
     "OPTIMIZE OUTFILE PARALLEL RENAME REPLACE RESTORE REVOKE SET SETTINGS SYSTEM TRUNCATE UNDROP UPDATE",
     "USE WATCH",
 )
-# Functions that reach files, the network, models or the process, or that only burn time.
+# Some of them are functions too, with their arguments in parentheses.
+_WORDS_AS_FUNCTIONS: Final = _words("REPLACE TRUNCATE")
+# Functions that reach files, the network, models, dictionaries, tables by the text of their name or the
+# process, or that only burn time. A name is enough: `arrayMap(file, ...)` calls it.
 _NAMES_REFUSED: Final = _words(
-    "file filecluster url urlcluster python executable remote remotesecure catboostevaluate",
-    "modelevaluate reversednsquery addresstoline addresstolinewithinlines addresstosymbol showcertificate",
-    "sleep sleepeachrow",
+    "file filecluster filesystem url urlcluster python executable remote remotesecure eval",
+    "catboostevaluate modelevaluate evalmlmethod reversednsquery addresstoline addresstolinewithinlines",
+    "addresstosymbol showcertificate hascolumnintable joinget joingetornull getserversetting getmacro",
+    "getclienthttpheader generateserialid logtrace fuzzquery filesystemavailable filesystemcapacity",
+    "filesystemunreserved sleep sleepeachrow",
 )
+_PREFIXES_REFUSED: Final = ("dictget", "dicthas", "dictisin", "naivebayes", "regionto", "mergetreepart")
 # In the embedded engine each file of the machine is a table of this database.
 _DATABASES_REFUSED: Final = frozenset(("default",))
 
@@ -57,7 +59,7 @@ _TOKEN: Final = re.compile(
     | (?P<string>'(?:[^'\\]|\\.|'')*')
     | (?P<quoted>"(?:[^"\\]|"")*" | `(?:[^`\\]|``)*`)
     | (?P<word>[A-Za-z0-9_]+)
-    | (?P<mark>[()\[\]{}.,;:?+\-*/%=<>!|@^&])
+    | (?P<mark>[()\[\]{}.,;:?+\-*%=<>!|@^&] | /(?!\*))
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -116,9 +118,7 @@ def admit(sql: str, outward_functions: Collection[str]) -> Admission:
         raise RefusedError(f"statement began with {first.text!r}; {', '.join(STATEMENTS)} are admitted")
     functions = {name.lower() for name in outward_functions} - TABLE_FUNCTIONS_ADMITTED
     for index, token in enumerate(tokens):
-        before = tokens[index - 1].text if index else ""
-        after = tokens[index + 1].text if index + 1 < len(tokens) else ""
-        _judge(token, before, after, functions, is_show=first.is_word("SHOW") and index == 1)
+        _judge(token, _Around(tokens, index), functions, is_show=first.is_word("SHOW"))
     named = ""
     if len(tokens) > 2 and tokens[-2].is_word("FORMAT") and tokens[-1].kind == "word":
         named = tokens[-1].text
@@ -142,7 +142,27 @@ def _tokens(sql: str) -> Iterator[_Token]:
             yield _Token(str(match.lastgroup), match.group(), position)
 
 
-def _judge(token: _Token, before: str, after: str, functions: Collection[str], *, is_show: bool) -> None:
+class _Around(NamedTuple):
+    """The tokens before and after one."""
+
+    tokens: list[_Token]
+    place: int
+
+    def text(self, offset: int) -> str:
+        at = self.place + offset
+        return self.tokens[at].text if 0 <= at < len(self.tokens) else ""
+
+    def is_called(self) -> bool:
+        return self.text(1) == "("
+
+    def is_part_of_name(self) -> bool:
+        """Whether it is a column of something, or has one; `1. SETTINGS` is a number and a clause."""
+        if self.text(1) == ".":
+            return True
+        return self.text(-1) == "." and re.match(r"[A-Za-z_\"`)\]]", self.text(-2)) is not None
+
+
+def _judge(token: _Token, around: _Around, functions: Collection[str], *, is_show: bool) -> None:
     if token.text == ";":
         raise RefusedError("more than one statement was sent", "send them one by one")
     if token.kind not in ("word", "quoted"):
@@ -150,17 +170,39 @@ def _judge(token: _Token, before: str, after: str, functions: Collection[str], *
     name = token.name
     if name in _DATABASES_REFUSED:
         raise RefusedError(f"{token.text} was named; files of the machine are tables there", "leave it out")
-    if name in _NAMES_REFUSED or (after == "(" and name in functions):
+    if name == "identifier" and around.text(-1) == ":" and around.text(-3) == "{":
+        raise RefusedError("a parameter was an Identifier: what it names cannot be judged", "write the name")
+    if name == "system" and around.text(1) == ".":
+        _judge_system_table(around)
+    if _is_outward(name, around, functions):
         raise RefusedError(f"function {token.text} is not admitted: it reaches outside the tables")
-    if (
-        token.kind == "word"
-        and token.text.upper() in _WORDS_REFUSED
-        and before != "."
-        and after not in (".", "(")
-    ):
-        if is_show and token.is_word("CREATE", "SETTINGS"):
-            return
+    if token.kind == "word" and token.text.upper() in _WORDS_REFUSED:
+        _judge_word(token, around, is_show=is_show)
+
+
+def _judge_system_table(around: _Around) -> None:
+    table = around.text(2).strip('`"').lower()
+    if table not in SYSTEM_TABLES_ADMITTED:
         raise RefusedError(
-            f"{token.text.upper()} is not admitted: a recording is only read",
-            "put a column of that name in `backquotes`",
+            f"system.{table} is not admitted", f"these are: {', '.join(sorted(SYSTEM_TABLES_ADMITTED))}"
         )
+
+
+def _is_outward(name: str, around: _Around, functions: Collection[str]) -> bool:
+    if name in _NAMES_REFUSED or name.startswith(_PREFIXES_REFUSED):
+        return True
+    # Of the engine's: those of models (ai...) are scalar, and a name alone can call them.
+    return name in functions and (around.is_called() or name.startswith("ai"))
+
+
+def _judge_word(token: _Token, around: _Around, *, is_show: bool) -> None:
+    word = token.text.upper()
+    if around.is_part_of_name() or (word in _WORDS_AS_FUNCTIONS and around.is_called()):
+        return
+    if is_show and around.place == 1 and word in ("CREATE", "SETTINGS"):
+        return
+    if is_show and word == "SYSTEM" and around.text(-1).upper() in ("FROM", "IN"):
+        return
+    raise RefusedError(
+        f"{word} is not admitted: a recording is only read", "put a column of that name in `backquotes`"
+    )

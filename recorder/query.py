@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Self
@@ -34,11 +35,16 @@ ADDRESS_FILE: Final = "sql.address"
 CONCURRENT_MAX: Final = 2
 WAITING_MAX: Final = 16
 START_TIMEOUT_S: Final = 30
+ANSWER_TIMEOUT_S: Final = 5
+KILL_AGAIN_S: Final = 0.5
+# What one query may take. All of them together leave the loader more than half of the engine's memory, and
+# one thread each leaves it the processor: what is inserted waits for none of them.
 LIMITS: Final[dict[str, int | str]] = {
-    "max_memory_usage": 1 << 30,
+    "max_memory_usage": 768 << 20,
     "max_execution_time": 60,
     "max_result_rows": 20_000_000,
-    "max_result_bytes": 512 << 20,
+    "max_result_bytes": 256 << 20,
+    "max_temporary_data_on_disk_size_for_query": 1 << 30,
     "max_threads": 1,
 }
 
@@ -96,6 +102,15 @@ class _QueryError(Exception):
         self.code = code
 
 
+class _Reader:
+    """A connection that answers one query at a time; `is_left` is set where nobody waits for it any more."""
+
+    def __init__(self, database: Database, number: int) -> None:
+        self.name = f"sql-{number}"
+        self.database = database.reader({**LIMITS, "log_comment": f"'{self.name}'"})
+        self.is_left = asyncio.Event()
+
+
 class QueryServer:
     """Answers SQL on 127.0.0.1 from `start` until `close`; the address is then in the data folder.
 
@@ -106,22 +121,25 @@ class QueryServer:
     """
 
     def __init__(self, database: Database, data: Path, port: int = 0) -> None:
-        self._readers = [database.reader(LIMITS) for _ in range(CONCURRENT_MAX)]
+        self._readers = [_Reader(database, number) for number in range(CONCURRENT_MAX)]
+        self._control = database.reader()
         self._name = database.name
         self._version = database.version
         self._data = data
         self._port = port
-        self._outward = outward_functions(self._readers[0])
+        self._outward = outward_functions(self._control)
         self._pool = ThreadPoolExecutor(CONCURRENT_MAX, "sql")
+        self._control_pool = ThreadPoolExecutor(1, "sql-control")
         self._thread = threading.Thread(target=self._run, name="sql", daemon=True)
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._free: asyncio.Queue[Database] = asyncio.Queue()
+        self._free: asyncio.Queue[_Reader] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[bytes]] = set()
         self._waiting = 0
         self.address = ""
-        self.counters = {"queries": 0, "refused": 0, "failed": 0}
+        self.counters = {"queries": 0, "refused": 0, "failed": 0, "left": 0}
 
     def start(self) -> Self:
         """Begin to answer.
@@ -138,15 +156,18 @@ class QueryServer:
         return self
 
     def close(self) -> None:
-        """Stop answering; running queries are waited for. May be repeated."""
+        """Stop answering; running queries are cancelled. May be repeated."""
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stop.set)
         if self._thread.ident is not None:
             self._thread.join()
         self._pool.shutdown()
+        self._control_pool.shutdown()
         for reader in self._readers:
-            reader.close()
+            reader.database.close()
+        if self._readers:
+            self._control.close()
         self._readers = []
         forget_address(self._data)
 
@@ -168,7 +189,7 @@ class QueryServer:
         app.router.add_get("/replicas_status", self._ping)
         app.router.add_get("/", self._query)
         app.router.add_post("/", self._query)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", self._port)
@@ -179,6 +200,9 @@ class QueryServer:
             self._started.set()
             await self._stop.wait()
         finally:
+            for reader in self._readers:
+                reader.is_left.set()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await runner.cleanup()
 
     def _write_address(self) -> None:
@@ -203,7 +227,7 @@ class QueryServer:
         self.counters["queries"] += 1
         try:
             text = "\n".join(
-                part for part in (request.query.get("query", ""), await request.text()) if part.strip()
+                part for part in (request.query.get("query", ""), await _body(request)) if part.strip()
             )
             if not text:
                 return web.Response(text="Ok.\n")
@@ -258,12 +282,37 @@ class QueryServer:
         finally:
             self._waiting -= 1
         bound = parameters if _PARAMETER_USED.search(admission.sql) else None
-        running = asyncio.get_running_loop().run_in_executor(
-            self._pool, _answer, reader, admission, bound, fmt
-        )
-        # A client that goes away must not hand back a connection that is still at work.
-        running.add_done_callback(lambda _: self._free.put_nowait(reader))
-        return await asyncio.shield(running)
+        task = asyncio.create_task(self._work(reader, admission, bound, fmt))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self.counters["left"] += 1
+            reader.is_left.set()
+            task.add_done_callback(lambda done: done.exception())  # which nobody else will ask for
+            raise
+
+    async def _work(
+        self, reader: _Reader, admission: Admission, parameters: dict[str, str] | None, fmt: str
+    ) -> bytes:
+        """Run a query, or kill it where its client has gone; its connection is free once it is at rest."""
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._pool, _answer, reader.database, admission, parameters, fmt)
+        left = asyncio.create_task(reader.is_left.wait())
+        await asyncio.wait((running, left), return_when=asyncio.FIRST_COMPLETED)
+        left.cancel()
+        while not running.done():
+            await loop.run_in_executor(self._control_pool, self._kill, reader.name)
+            await asyncio.wait((running,), timeout=KILL_AGAIN_S)
+        if self._stop is not None and not self._stop.is_set():
+            reader.is_left.clear()
+        self._free.put_nowait(reader)
+        return running.result()
+
+    def _kill(self, name: str) -> None:
+        with contextlib.suppress(DatabaseError):  # then it ends by its limits
+            self._control.command(f"KILL QUERY WHERE Settings['log_comment'] = '{name}' ASYNC")
 
     def _headers(self, fmt: str) -> dict[str, str]:
         return {
@@ -278,6 +327,13 @@ class QueryServer:
         text = found + rest if found else f"Code: {code}. DB::Exception: {message}"
         headers = {"X-ClickHouse-Exception-Code": str(code)}
         return web.Response(status=_STATUS_OF_CODE.get(code, 500), text=text + "\n", headers=headers)
+
+
+async def _body(request: web.Request) -> str:
+    try:
+        return (await request.read()).decode()
+    except UnicodeDecodeError:
+        raise _QueryError(_CODE_SYNTAX, "the body is not UTF-8; send it as plain text, or gzip") from None
 
 
 def _answer(reader: Database, admission: Admission, parameters: dict[str, str] | None, fmt: str) -> bytes:
@@ -350,6 +406,21 @@ def open_for_reading(data: Path, server: str = "") -> Database:
         address = read_address(data)
         if address is None:
             raise
+        _check_answers(address)
         return open_server(address, create=False)
     forget_address(data)
     return database
+
+
+def _check_answers(address: str) -> None:
+    """Raise DatabaseError where a recorder takes connections and says nothing: its process is stopped."""
+    try:
+        with urllib.request.urlopen(f"{address}/ping", timeout=ANSWER_TIMEOUT_S):  # noqa: S310  # ours, http
+            return
+    except OSError as error:
+        raise DatabaseError(
+            f"the recorder that has the database does not answer at {address} within {ANSWER_TIMEOUT_S} s"
+            f" ({error})",
+            remedy="look whether its loader is stopped (`ps`, state T: `kill -CONT` lets it go on) or hangs"
+            " (end it: the supervisor starts another one)",
+        ) from None
