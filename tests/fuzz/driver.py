@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from tests.fuzz import answers, frames, spool
+from tests.fuzz import answers, frames, spool, sql
 
 Target = Callable[[Random], None]
 TARGETS: Mapping[str, Target] = {
@@ -20,6 +20,7 @@ TARGETS: Mapping[str, Target] = {
     "out_of_bounds": frames.out_of_bounds,
     "session": answers.session,
     "spool": spool.damaged_segment,
+    "sql": sql.admitted,
 }
 FAILURES_MAX = 5
 
