@@ -46,8 +46,9 @@ bench: build  ## every benchmark, one after the other
 	$(BIN)/python -m benchmarks journal
 	$(BIN)/python -m benchmarks venue
 
-chaos: build  ## every fault of docs/guarantees.md with 20 seeds, in virtual time
+chaos: build  ## every fault of docs/guarantees.md with 20 seeds, in virtual time; then 500 kills of real processes
 	$(BIN)/tapehead chaos --json
+	$(BIN)/python -m tests.kills --rounds 500 --json
 
 soak: build  ## a hundred thousand faults, ten million clean frames, a thousand reconnections
 	$(BIN)/python -m chaos

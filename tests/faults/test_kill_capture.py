@@ -4,113 +4,31 @@ import asyncio
 import os
 import signal
 import sys
-import threading
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 import pytest
 
-from ext.journal import Record, RecordKind
 from recorder.clickhouse import open_embedded
 from recorder.config import RecordConfig, checked
-from recorder.spool_reader import SpoolReader
 from recorder.supervisor import Supervisor
 from recorder.verify import verify
 from tests.support.recordings import ROOT, Simulation, simulation
+from tests.support.seen import Seen, lost_frames, seen_through, sent_frames, spool_frames, uncovered
 from tests.support.witness import VARIABLE
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 RATE = 5_000
 MESSAGES = 40_000
 KILLS_AFTER = (8_000, 10_000)  # messages seen, from the start and then from the kill before
-SEND_STAMP_NS = 5_000_000  # the simulator stamps a frame after it wrote it
-
-Key = tuple[str, str]
-
-
-@dataclass(slots=True)
-class Seen:
-    """What the witness told through the pipe."""
-
-    keys: list[Key]
-    lock: threading.Condition
-
-    def take(self, line: bytes) -> None:
-        topic, _, name = line.decode().rstrip("\n").partition(" ")
-        with self.lock:
-            self.keys.append((topic, name))
-            self.lock.notify_all()
-
-    def wait_for(self, count: int) -> None:
-        with self.lock:
-            assert self.lock.wait_for(lambda: len(self.keys) >= count, timeout=60), (
-                f"{len(self.keys)} of {count}"
-            )
 
 
 @pytest.fixture
 def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
-    """A named pipe that this test reads as long as it runs, whoever writes to it."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    keep_open = os.open(path, os.O_RDWR)
-    told = Seen([], threading.Condition())
-
-    def read() -> None:
-        with path.open("rb") as pipe:
-            for line in pipe:
-                told.take(line)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    monkeypatch.setenv(VARIABLE, str(path))
-    yield told
-    os.close(keep_open)
-    reader.join(60)
-    assert not reader.is_alive()
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A data frame of the simulator's log, or of the spool (``at_ns``: when it was sent, or received)."""
-
-    topic: str
-    payload: bytes
-    at_ns: int
-
-    def told(self) -> list[Key]:
-        """What the witness would say of it."""
-        data = orjson.loads(self.payload)["data"]
-        if self.topic.startswith("orderbook."):
-            return [(self.topic, str(data["u"]))]
-        return [(self.topic, item["i"]) for item in data]
-
-
-def topic_of(payload: bytes) -> str:
-    return str(orjson.loads(payload).get("topic", ""))
-
-
-def sent_frames(log: Path) -> list[Frame]:
-    frames = []
-    for line in log.read_bytes().splitlines():
-        sent_ns, _, payload = line.split(b" ", 2)
-        if topic := topic_of(payload):
-            frames.append(Frame(topic, payload, int(sent_ns)))
-    return frames
-
-
-def spool_frames(folder: Path) -> list[Frame]:
-    frames = []
-    with SpoolReader(folder) as reader:
-        while (item := reader.poll()) is not None:
-            assert isinstance(item, Record), item
-            if item.kind == RecordKind.FRAME and (topic := topic_of(item.payload)):
-                frames.append(Frame(topic, item.payload, item.recv_ns))
-    return frames
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "pipe"))
+    with seen_through(tmp_path / "pipe") as told:
+        yield told
 
 
 async def record_and_kill(config: RecordConfig, venue: Simulation, seen: Seen) -> None:
@@ -171,31 +89,7 @@ def test_what_was_seen_is_recorded_and_the_rest_is_in_the_ledger(
     for topic, cause, start_ns, end_ns in rows:
         assert cause == "not_running"
         gaps[topic].append((start_ns, end_ns))
-    assert uncovered(sent_frames(log), recorded, gaps) == []
-    assert all(len(gaps[topic]) == len(KILLS_AFTER) for topic in {frame.topic for frame in recorded})
-
-
-def uncovered(
-    sent: list[Frame], recorded: list[Frame], gaps: dict[str, list[tuple[int, int]]]
-) -> list[Frame]:
-    """Frames that were sent, are not recorded, and lie in no gap of their topic.
-
-    Sent and received times are of one clock, but a frame is received later than sent, by as much as capture
-    was behind: so a gap is asked to begin before the next recorded frame was received.
-    """
-    there = {frame.payload for frame in recorded}
-    received: dict[str, list[int]] = defaultdict(list)
-    for frame in recorded:
-        received[frame.topic].append(frame.at_ns)
-    lost = [frame for frame in sent if frame.payload not in there]
+    lost = lost_frames(sent_frames(log), recorded)
     assert lost, "nothing was lost: the test kills nothing"
-    found = []
-    for frame in lost:
-        times = received[frame.topic]
-        after = bisect_right(times, frame.at_ns)
-        next_ns = times[after] if after < len(times) else sys.maxsize
-        if not any(
-            start <= next_ns and frame.at_ns <= end + SEND_STAMP_NS for start, end in gaps[frame.topic]
-        ):
-            found.append(frame)
-    return found
+    assert uncovered(lost, recorded, gaps) == []
+    assert all(len(gaps[topic]) == len(KILLS_AFTER) for topic in {frame.topic for frame in recorded})

@@ -1,0 +1,1 @@
+"""Capture and loader killed at random moments, held against a witness that is not the spool."""
