@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from ext.columns import Columns
 from ext.listener import Listener
 from ext.state import columns_state, restore_columns
@@ -18,6 +20,7 @@ from recorder.state import State
 
 __all__ = ["Decoding", "nearest_playback"]
 
+INSTRUMENTS_PATH: Final = "/v5/market/instruments-info"
 RUN_RECORDS: Final = 10_000
 _UNFIT: Final = (LookupError, TypeError, ValueError, state.StateError)
 
@@ -27,12 +30,23 @@ logger = logging.getLogger(__name__)
 def nearest_playback(
     spool: Path, mark: int, listener: Listener, on_rest: RestHandler | None = None
 ) -> Playback:
-    """Return a playback that begins at the newest state not beyond a position, or at the first record."""
+    """Return a playback that begins at the newest state not beyond a position, or at the first record.
+
+    `on_rest` is told of the instruments that the state knows.
+    """
     for begin in _beginnings(spool, None, mark):
         try:
-            return Playback(spool, listener, on_rest, begin.part("playback"))
+            playback = Playback(spool, listener, on_rest, begin.part("playback"))
+            _, instruments = begin.part("columns")
         except _UNFIT as error:
             state.warn_unused(spool, begin.segment, error)
+            continue
+        if on_rest is not None:
+            for category, _, raw in instruments:
+                body = {"result": {"list": [orjson.loads(raw)]}}
+                said = {"path": INSTRUMENTS_PATH, "category": category, "body": body}
+                on_rest(said, begin.recv_ns, begin.position)
+        return playback
     return Playback(spool, listener, on_rest)
 
 

@@ -1,5 +1,6 @@
 """A range of a spool: where it begins and ends, its topics, its records as calls of a listener."""
 
+import logging
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from ext.listener import Listener
 from recorder.decoding import nearest_playback
 from recorder.moments import iso
 from recorder.playback import Playback, RestHandler
+from recorder.seals import read_seal
 from recorder.segments import first_payload, segments
 from recorder.spool_reader import SpoolReader
 from recorder.tape_listeners import Gate
@@ -20,6 +22,8 @@ from recorder.tape_listeners import Gate
 __all__ = ["SpoolRange"]
 
 RUN_RECORDS: Final = 1_000
+
+logger = logging.getLogger(__name__)
 
 
 class SpoolRange:
@@ -59,7 +63,11 @@ class SpoolRange:
             playback.close()
 
     def begin(self, listener: Listener, on_rest: RestHandler | None = None) -> Playback:
-        """Return a playback that stands before the first record of the range, its books right."""
+        """Return a playback that stands before the first record of the range, its books right.
+
+        It comes from the nearest state before, else from the first record. ``on_rest`` is told of the
+        instruments, too, that the state knows.
+        """
         playback = nearest_playback(self._folder, self.first - 1, listener, on_rest)
         while playback.position < self.first - 1 and playback.run(RUN_RECORDS, until=self.first - 1):
             pass
@@ -109,6 +117,9 @@ class SpoolRange:
         return None
 
     def _begun_ns(self, number: int) -> int:
+        seal = read_seal(self._folder, number)  # a compressed segment is slow to open
+        if seal is not None:
+            return seal.first_recv_ns
         with SpoolReader(self._folder, number << 32) as reader:
             item = reader.poll()
             return item.recv_ns if isinstance(item, Record) else 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.loops import run
+from tests.support.market import SpoolMaker, make_market
 from tests.support.simulator_process import simulated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,19 @@ async def first_lines(program: Path, count: int, cwd: Path) -> list[str]:
 def test_quotes(tmp_path: Path) -> None:
     lines = run(first_lines(EXAMPLES / "quotes.py", 50, tmp_path), timeout_s=60)
     assert {line.split()[0] for line in lines} == {"BTCUSDT", "ETHUSDT"}
+
+
+def test_replay(tmp_path: Path) -> None:
+    maker = SpoolMaker(tmp_path / "data" / "spool")
+    make_market(maker, 20)
+    maker.disconnect("lost")
+    maker.close()
+    command = [sys.executable, str(EXAMPLES / "replay.py"), str(tmp_path / "data")]
+    answer = subprocess.run(
+        command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.splitlines()[-2:] == ["orderbook.50.AAAUSDT 0.2", "orderbook.50.BBBUSDT 0.2"]
+    assert "disconnect" in answer.stdout
 
 
 @pytest.mark.timeout(240)

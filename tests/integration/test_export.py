@@ -324,7 +324,7 @@ def test_an_interrupted_export_goes_on(
     request = Request(name, symbols=("AAAUSDT", ODD))
     export(database, request, tmp_path / "whole")
     out = tmp_path / "out"
-    for interrupted in range(20):
+    for _ in range(20):
         with monkeypatch.context() as patch:
             interrupt(patch, step, after=5)
             with suppress(KeyboardInterrupt):

@@ -19,6 +19,7 @@ from ext.book import OrderBook
 from ext.dispatch import Dispatcher
 from ext.journal import RecordKind
 from ext.listener import Gap
+from recorder import replay_server
 from recorder.cli import main
 from recorder.commands.replay import _ranges
 from recorder.replay_server import ReplayServer, serve
@@ -349,6 +350,80 @@ print(json.dumps(heard, default=str))
             ours = {(str(float(price)), str(float(size))) for price, size in levels}
             assert {(str(float(price)), str(float(size))) for price, size in update[side]} == ours
     assert heard["ticker"][-1]["markPrice"] == "10.21"
+
+
+def two_legs(folder: Path) -> None:
+    """Legs 0 and 1 bring the same; leg 0 is lost after 20 messages, and comes back after 40."""
+    maker = SpoolMaker(folder / "spool")
+    maker.connect(BOOK)
+    second = {"connection": 2, "category": "linear", "leg": 1}
+    maker.record(RecordKind.CONNECTED, {**second, "url": "x"})
+    maker.record(RecordKind.REQUESTED, {**second, "op": "desire", "topics": [BOOK]})
+    maker.record(RecordKind.CONFIRMED, {**second, "op": "subscribe", "topics": [BOOK]})
+    for number in range(60):
+        kind = "delta" if number else "snapshot"
+        frame = book_frame("AAAUSDT", kind, 100 + number, [("10.1", str(number + 1))], [("10.3", "1")])
+        if not 20 <= number < 40:
+            maker.frame(frame)
+        maker.now_ns += MS
+        journal = maker.spool.journal
+        journal.append_record(RecordKind.FRAME, frame, 2, maker.wall_ns, maker.now_ns)
+        journal.commit()
+        while journal.next_pending() is not None:
+            pass
+        if number == 19:
+            maker.disconnect("lost")
+        if number == 39:
+            maker.record(RecordKind.CONNECTED, maker.connection)
+    maker.close()
+
+
+def test_of_two_legs_one_is_served_and_the_other_takes_over(tmp_path: Path) -> None:
+    two_legs(tmp_path)
+    heard = run(whole(tmp_path, [BOOK]), timeout_s=30)
+    updates = [orjson.loads(frame)["data"]["u"] for frame in heard]
+    # At the change of legs: a snapshot of the book, which knows the frame of the other leg.
+    assert updates == list(range(100, 160))
+    assert [update for update, one in zip(updates, heard, strict=True) if b'"snapshot"' in one] == [100, 120]
+    notes = Notes()
+    dispatcher = Dispatcher("linear", notes)
+    for frame in heard:
+        dispatcher.feed(frame, 1)
+    assert {gap.cause for gap in notes.gaps} <= {"snapshot"}
+    assert notes.books[-1].update_id == 159
+
+
+def test_a_loop_begins_anew(data: Path) -> None:
+    async def looped() -> list[bytes]:
+        async with served(data, loop=True) as (_, _, place), connected(place) as client:
+            await client.ask("subscribe", CANDLES)
+            while len(client.frames) < 3 * len(frames(data, CANDLES)):
+                await client.next()
+            return client.frames
+
+    assert run(looped(), timeout_s=30) == 3 * frames(data, CANDLES)
+
+
+def test_a_client_that_takes_nothing_is_closed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_server, "STALLED_S", 0.2)
+    monkeypatch.setattr(replay_server, "QUEUE_BYTES_MAX", 1_000)
+
+    async def stalled() -> dict[str, int]:
+        async with served(data, loop=True) as (server, playing, place):
+            host, port = place.split(":")
+            _, writer = await asyncio.open_connection(host, int(port), limit=1)
+            key = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            writer.write(f"GET /v5/public/linear HTTP/1.1\r\nHost: {place}\r\n{key}".encode())
+            writer.write(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            text = orjson.dumps({"op": "subscribe", "args": [BOOK]})
+            writer.write(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+            while not server.counters["stalled_clients"]:  # noqa: ASYNC110 (a counter of the server is what is tested)
+                await asyncio.sleep(0.05)
+            writer.close()
+            playing.cancel()
+            return server.counters
+
+    assert run(stalled(), timeout_s=60)["stalled_clients"] == 1
 
 
 def test_ctrl_c_ends_it_in_order(data: Path) -> None:

@@ -1,7 +1,9 @@
 """The same callbacks from the tables as from the spool that they were loaded from."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -11,10 +13,13 @@ from ext.journal import RecordKind
 from recorder import tape_tables
 from recorder.clickhouse import open_embedded
 from recorder.loader import Loader
+from recorder.segments import segment_path
+from recorder.state import states
 from recorder.tape import Tape
 from recorder.tape_spool import SpoolRange
 from tests.support import special
 from tests.support.digests import Digest
+from tests.support.instruments import raw_instrument
 from tests.support.market import START_NS, S, SpoolMaker, book_frame, make_market, trade_frame
 
 MARKET = ("book", "trade", "ticker", "kline", "liquidation", "notice", "bbo")
@@ -37,6 +42,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def record(folder: Path) -> None:
     """Two runs of a market with holes, restarts, cuts, every kind of topic, and answers of REST."""
     maker = SpoolMaker(folder, segment_bytes=1 << 16)
+    body = orjson.dumps({"result": {"list": [raw_instrument("linear", "AAAUSDT")]}}).decode()
+    maker.record(RecordKind.REST, {"path": "/v5/market/instruments-info", "category": "linear", "body": body})
     make_market(maker, 300)
     others = ["orderbook.1.AAAUSDT", "orderbook.rpi.AAAUSDT", "allLiquidation.AAAUSDT", "insurance.USDT"]
     common = {"connection": 1, "category": "linear", "leg": 0}
@@ -153,6 +160,26 @@ def test_a_range_in_the_middle_is_that_of_the_spool(data: Path) -> None:
         calls = [call for call in MARKET if call != "trade"]
         assert tables.of(*calls) == spool.of(*calls)
         assert grouped(tables.of("gap")) == grouped(spool.of("gap"))
+
+
+def test_a_spool_is_begun_at_the_nearest_state(data: Path, tmp_path: Path) -> None:
+    """Where its first segments are gone, the rest is as it was: books, tickers, gaps and instruments."""
+    copy = tmp_path / "spool"
+    shutil.copytree(data / "spool", copy)
+    known = states(copy)
+    first = known[-1] + 1
+    for number in range(1, first):
+        segment_path(copy, number).unlink()
+    start_ns = SpoolRange(data / "spool", None, None)._begun_ns(first)
+    assert len(known) >= 2
+    whole = played(Tape(data))
+    rest = played(Tape(tmp_path, start=start_ns))
+    assert set(rest.lines) <= set(whole.lines)
+    assert rest.of(*MARKET) == whole.of(*MARKET)[-len(rest.of(*MARKET)) :]
+    assert len(rest.of("book")) > 40
+    told: list[Any] = []
+    SpoolRange(copy, start_ns, None).begin(Digest(), lambda payload, *_: told.append(payload)).close()
+    assert [one["body"]["result"]["list"][0]["symbol"] for one in told] == ["AAAUSDT"]
 
 
 def test_a_run_is_the_same_whatever_the_window(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Ranges of a spool: their bounds, what is heard, the pace, and that each run is equal."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from ext.book import OrderBook
 from ext.journal import RecordKind
 from ext.listener import Gap, Ticker, Trade
 from recorder.playback import Playback
+from recorder.segments import segment_path
 from recorder.tape import Tape
 from recorder.tape_spool import SpoolRange
 from tests.support.digests import Digest
@@ -119,6 +121,18 @@ def test_gaps_that_are_open_at_the_beginning_are_told_first(data: Path) -> None:
         if record.kind == RecordKind.FRAME and b'"u":901' in record.payload
     )
     assert played(Tape(data, start=recv_ns)).lines[0] == hole
+
+
+def test_damage_is_told_in_its_place_at_any_speed(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "copy")
+    for number, where in ((1, 30_000), (2, 20_000)):
+        with segment_path(tmp_path / "copy" / "spool", number).open("r+b") as file:
+            file.seek(where)
+            file.write(b"damage")
+    expected = whole(tmp_path / "copy")
+    assert len([line for line in expected.of("event") if "spool_damaged" in line]) == 2
+    assert played(Tape(tmp_path / "copy")).hexdigest == expected.hexdigest
+    assert played(in_time(ManualClock(), tmp_path / "copy"), 50.0).lines == expected.lines
 
 
 def test_what_was_wanted(data: Path) -> None:
