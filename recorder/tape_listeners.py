@@ -87,50 +87,51 @@ def trade_topic(category: str, symbol: str) -> str:
 
 
 class Gate(Listener):
-    """Hands on what a selection has, once it is open."""
+    """Hands on what a selection has, once it is open. `lets_all`: then it could as well not be there."""
 
     def __init__(self, listener: Listener, selection: Selection) -> None:
         self.is_open = False
-        self._listener = listener
+        self.lets_all = selection.is_all
+        self.listener = listener
         self._has = selection.has
 
     def on_book(self, book: OrderBook) -> None:
         if self.is_open and self._has(book.category, book.topic):
-            self._listener.on_book(book)
+            self.listener.on_book(book)
 
     def on_bbo(self, book: OrderBook) -> None:
         if self.is_open and self._has(book.category, book.topic):
-            self._listener.on_bbo(book)
+            self.listener.on_bbo(book)
 
     def on_trade(self, trade: Trade) -> None:
         if self.is_open and self._has(
             trade.category, trade_topic(trade.category, trade.symbol), trade.symbol
         ):
-            self._listener.on_trade(trade)
+            self.listener.on_trade(trade)
 
     def on_ticker(self, ticker: Ticker) -> None:
         if self.is_open and self._has(ticker.category, f"tickers.{ticker.symbol}"):
-            self._listener.on_ticker(ticker)
+            self.listener.on_ticker(ticker)
 
     def on_kline(self, kline: Kline) -> None:
         if self.is_open and self._has(kline.category, f"kline.{kline.interval}.{kline.symbol}"):
-            self._listener.on_kline(kline)
+            self.listener.on_kline(kline)
 
     def on_liquidation(self, liquidation: Liquidation) -> None:
         if self.is_open and self._has(liquidation.category, f"allLiquidation.{liquidation.symbol}"):
-            self._listener.on_liquidation(liquidation)
+            self.listener.on_liquidation(liquidation)
 
     def on_notice(self, notice: Notice) -> None:
         if self.is_open and self._has(notice.category, notice.topic):
-            self._listener.on_notice(notice)
+            self.listener.on_notice(notice)
 
     def on_gap(self, gap: Gap) -> None:
         if self.is_open and self._has(gap.category, gap.topic):
-            self._listener.on_gap(gap)
+            self.listener.on_gap(gap)
 
     def on_event(self, event: Event) -> None:
         if self.is_open and (not event.topic or self._has(event.category, event.topic)):
-            self._listener.on_event(event)
+            self.listener.on_event(event)
 
 
 class Copies(Listener):

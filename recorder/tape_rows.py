@@ -22,13 +22,9 @@ Row = dict[str, Any]
 Level = tuple[str, ...]
 
 NS_PER_MS: Final = 1_000_000
-OPTION_LIKE: Final = ("option", "spread")  # their tickers have names of their own
-LONG_NAMES: Final = {
-    "bid1_price": "bidPrice",
-    "bid1_size": "bidSize",
-    "ask1_price": "askPrice",
-    "ask1_size": "askSize",
-}
+OPTION_LIKE: Final = ("option", "spread")  # their tickers have other names for some columns
+NAMES: Final = {column: field for field, column in reversed(NUMBERS.items())}
+OPTION_NAMES: Final = {column: field for field, column in NUMBERS.items()}
 
 
 def _ms(column: str) -> str:
@@ -259,10 +255,8 @@ FRAMES: Final[dict[str, Callable[[str, Sequence[Row]], bytes]]] = {
 def ticker_fields(row: Row) -> dict[str, str]:
     """Return the fields of a merged ticker, as the venue names them in that category."""
     fields = dict(row["extra"])
-    is_option = row["category"] in OPTION_LIKE
-    for field, column in NUMBERS.items():
-        name = LONG_NAMES.get(column, field) if is_option else field
-        if name == field and row[column] is not None and not (not is_option and field in LONG_NAMES.values()):
+    for column, field in (OPTION_NAMES if row["category"] in OPTION_LIKE else NAMES).items():
+        if row[column] is not None:
             fields[field] = plain(row[column])
     for field, column in TEXTS.items():
         if row[column]:

@@ -50,7 +50,8 @@ class SpoolRange:
 
         ``each``: of each record, before it happens.
         """
-        playback = self.begin(gate)
+        is_whole = self.first == self._segments[0] << 32 | 1
+        playback = self.begin(gate.listener if is_whole and gate.lets_all else gate)
         gate.is_open = True
         for dispatcher in playback.dispatchers.values():
             for gap in dispatcher.open_gaps():

@@ -405,25 +405,23 @@ def test_a_loop_begins_anew(data: Path) -> None:
 
 
 def test_a_client_that_takes_nothing_is_closed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_server, "STALLED_S", 0.2)
+    async def never(_: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(replay_server, "STALLED_S", 0.1)
     monkeypatch.setattr(replay_server, "QUEUE_BYTES_MAX", 1_000)
+    monkeypatch.setattr(replay_server._Client, "write", never)
 
-    async def stalled() -> dict[str, int]:
-        async with served(data, loop=True) as (server, playing, place):
-            host, port = place.split(":")
-            _, writer = await asyncio.open_connection(host, int(port), limit=1)
-            key = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            writer.write(f"GET /v5/public/linear HTTP/1.1\r\nHost: {place}\r\n{key}".encode())
-            writer.write(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-            text = orjson.dumps({"op": "subscribe", "args": [BOOK]})
-            writer.write(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
-            while not server.counters["stalled_clients"]:  # noqa: ASYNC110 (a counter of the server is what is tested)
-                await asyncio.sleep(0.05)
-            writer.close()
-            playing.cancel()
-            return server.counters
+    async def stalled() -> tuple[aiohttp.WSMsgType, dict[str, int]]:
+        async with served(data) as (server, playing, place), connected(place) as client:
+            await client.socket.send_json({"op": "subscribe", "args": [BOOK]})
+            message = await client.socket.receive()
+            await playing
+            return message.type, server.counters
 
-    assert run(stalled(), timeout_s=60)["stalled_clients"] == 1
+    end, counters = run(stalled(), timeout_s=30)
+    assert end == aiohttp.WSMsgType.CLOSED
+    assert (counters["stalled_clients"], counters["rounds"]) == (1, 1)
 
 
 def test_ctrl_c_ends_it_in_order(data: Path) -> None:

@@ -149,7 +149,7 @@ def test_books_are_the_live_ones_at_every_recorded_snapshot(data: Path) -> None:
 def cuts(data: Path) -> Iterator[int]:
     records = list(SpoolRange(data / "spool", None, None).records())
     frames = [record.recv_ns for record in records if record.kind == RecordKind.FRAME]
-    yield from (frames[index] for index in (150, 520, 560, len(frames) - 100))
+    yield from (frames[index] for index in (520, len(frames) - 100))
 
 
 def test_a_range_in_the_middle_is_that_of_the_spool(data: Path) -> None:
