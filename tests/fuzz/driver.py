@@ -21,6 +21,7 @@ TARGETS: Mapping[str, Target] = {
     "session": answers.session,
     "spool": spool.damaged_segment,
     "sql": sql.admitted,
+    "compressed": spool.damaged_compressed,
 }
 FAILURES_MAX = 5
 

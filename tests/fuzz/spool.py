@@ -1,4 +1,4 @@
-"""Bytes of a segment, damaged: what is read was written, and what was not touched is read."""
+"""Bytes of a segment, plain or compressed, damaged: what is read was written, what is whole is read."""
 
 import tempfile
 from functools import cache
@@ -7,10 +7,12 @@ from random import Random
 
 from ext.journal import Journal, Record
 from ext.segment import SegmentReader
+from recorder.compressed import compressed, plain
 from tests.support.spools import START_NS, Segments, append_frame
 
 RECORDS = 60
 ITEMS_MAX = 10_000
+FRAME_BYTES = 2 << 10  # of a compressed segment; those of a real one are longer
 
 
 @cache
@@ -36,7 +38,33 @@ def damaged_segment(random: Random) -> None:
     damaged, first = damage(random, used)
     if random.random() < 0.5:
         damaged = damaged.ljust(len(whole), b"\0")
-    reader = SegmentReader(damaged, 1, random.random() < 0.5)
+    read = read_exact(damaged, final=random.random() < 0.5)
+    if first is not None:
+        intact = [position for position in written if end_of(position) <= first]
+        assert set(intact) <= set(read), "a record before the damage is missing"
+
+
+def damaged_compressed(random: Random) -> None:
+    """Any damage of zstd frames: the records of the frames before it are all there, and reading ends."""
+    whole, written = segment()
+    used = whole.rstrip(b"\0")
+    parts = [used[at : at + FRAME_BYTES] for at in range(0, len(used), FRAME_BYTES)]
+    found = list(compressed(parts))
+    damaged, first = damage(random, b"".join(found))
+    content = plain(damaged)
+    assert len(content) <= (len(found) + 3) << 20, "damage makes a segment grow"
+    read = read_exact(content, final=True)
+    if first is not None:
+        ends = [sum(map(len, found[: count + 1])) for count in range(len(found))]
+        safe = sum(end <= first for end in ends) * FRAME_BYTES
+        intact = [position for position in written if end_of(position) <= safe]
+        assert set(intact) <= set(read), "a record of a frame before the damage is missing"
+
+
+def read_exact(damaged: bytes, *, final: bool) -> dict[int, bytes]:
+    """Return what is read by position; each record must be what was written."""
+    _, written = segment()
+    reader = SegmentReader(damaged, 1, final)
     read: dict[int, bytes] = {}
     items = 0
     while (item := reader.next()) is not None:
@@ -49,9 +77,7 @@ def damaged_segment(random: Random) -> None:
         assert position not in written or written[position] == payload, (
             f"record {position} is not what it was"
         )
-    if first is not None:
-        intact = [position for position in written if end_of(position) <= first]
-        assert set(intact) <= set(read), "a record before the damage is missing"
+    return read
 
 
 @cache
