@@ -5,7 +5,7 @@ SAN_TESTS := $(addprefix tests/unit/,test_dispatch* test_book.py test_legs.py te
 BIN := $(VENV)/bin
 CORE := $(wildcard ext/*.pyx ext/*.pxd ext/*.h) setup.py pyproject.toml
 
-.PHONY: help build test check format demo record bench chaos soak fuzz san clean lock
+.PHONY: help build test peers check format demo record bench chaos soak fuzz san clean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,14 @@ demo: build  ## simulator -> capture -> spool -> embedded ClickHouse, then a rep
 
 test: build  ## the whole test suite
 	$(BIN)/python -m pytest
+
+.venv-peers/.installed: tests/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+peers: build .venv-peers/.installed  ## open exports in hftbacktest and NautilusTrader, in .venv-peers
+	$(BIN)/python -m pytest tests/peers
 
 check: build  ## format, lint, types, stubs: everything but the tests
 	$(BIN)/ruff format --check .
@@ -65,9 +73,10 @@ san: build  ## property and core tests on a core built with address and undefine
 	cd build/san && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" \
 		../../$(BIN)/python -m pytest tests/property $(SAN_TESTS)
 
-lock:  ## compute requirements.txt anew from pyproject.toml
+lock:  ## compute requirements.txt and that of the peers anew
 	$(PYTHON) -m pip install --quiet uv
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate --no-header --quiet --output-file requirements.txt pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file tests/peers/requirements.txt tests/peers/requirements.in
 
 clean:  ## remove what was built (keeps .venv)
 	rm -rf build *.egg-info ext/*.c ext/*.so ext/*.html $(VENV)/.built

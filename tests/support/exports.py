@@ -1,6 +1,7 @@
 """A small recording with everything an export has to carry, loaded into an embedded database."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
@@ -8,12 +9,25 @@ import orjson
 from ext.journal import RecordKind
 from recorder.clickhouse import Database
 from recorder.loader import Loader
+from recorder.verify import book_at
 from tests.support.instruments import raw_instrument
 from tests.support.market import START_NS, S, SpoolMaker, book_frame, make_market, ticker_frame, trade_frame
 
 DAY_NS = 86_400 * S
 ODD = "BTC-26DEC26/PERP"
 MS = 1_000_000
+# Category, symbol, and the class that NautilusTrader has for it.
+INSTRUMENTS = (
+    ("linear", "AAAUSDT", "CryptoPerpetual"),
+    ("linear", "BTCUSDT-26DEC26", "CryptoFuture"),
+    ("inverse", "BTCUSD", "CryptoPerpetual"),
+    ("spot", "BTCUSDT", "CurrencyPair"),
+    ("option", "BTC-26DEC26-100000-C-USDT", "CryptoOption"),
+)
+
+
+def _extra(category: str) -> dict[str, str]:
+    return {"optionsType": "Call", "settleCoin": "USDT"} if category == "option" else {}
 
 
 def record_market(folder: Path, messages: int = 60) -> None:
@@ -21,9 +35,16 @@ def record_market(folder: Path, messages: int = 60) -> None:
     # Not far from midnight: the second half is of the next day.
     start_ns = START_NS - START_NS % DAY_NS + DAY_NS - messages // 2 * 20 * MS
     maker = SpoolMaker(folder, start_ns=start_ns)
-    answer = {"category": "linear", "list": [raw_instrument("linear", "AAAUSDT")]}
-    body = orjson.dumps({"result": answer}).decode()
-    maker.record(RecordKind.REST, {"path": "/v5/market/instruments-info", "category": "linear", "body": body})
+    for category in sorted({category for category, _, _ in INSTRUMENTS}):
+        listed = [
+            raw_instrument(category, symbol, **_extra(category))
+            for one, symbol, _ in INSTRUMENTS
+            if one == category
+        ]
+        body = orjson.dumps({"result": {"category": category, "list": listed}}).decode()
+        maker.record(
+            RecordKind.REST, {"path": "/v5/market/instruments-info", "category": category, "body": body}
+        )
     make_market(maker, messages)
     maker.disconnect("eof")
     maker.now_ns += S
@@ -47,6 +68,23 @@ def load(database: Database, spool: Path, state: Path, recorder: str = "r1") -> 
     loader.recover()
     loader.drain()
     loader.close()
+
+
+def final_book(
+    database: Database, symbol: str, date: str
+) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
+    """The book after the last message of a day, as the tables have it; empty where a gap came after it."""
+    ((position, gap),) = database.query(
+        "SELECT max(position), (SELECT max(opened_position) FROM gaps"
+        " WHERE topic = {topic:String} AND toDate(start) = {date:String})"
+        " FROM (SELECT position, symbol, recv FROM book_delta UNION ALL"
+        " SELECT position, symbol, recv FROM book_snapshot)"
+        " WHERE symbol = {symbol:String} AND toDate(recv) = {date:String}",
+        {"symbol": symbol, "topic": f"orderbook.50.{symbol}", "date": date},
+    )
+    if gap is not None and gap > position:
+        return [], []
+    return book_at(database, "r1", "linear", symbol, 50, position)
 
 
 def files(folder: Path) -> Sequence[str]:
