@@ -22,6 +22,7 @@ from ext.carriers cimport Carrier, Carriers
 from ext.change cimport BookChange, Levels
 from ext.columns cimport Columns, SnapshotClock
 from ext.dispatch cimport Dispatcher
+from ext.fixed cimport DIGITS_MAX
 from ext.ladder cimport Ladder, copy_ladder
 from ext.lateness cimport LATENESS_BUCKETS, LegCounts
 from ext.leader cimport Leader, TradeLegs
@@ -55,8 +56,9 @@ def restore_dispatcher(Dispatcher dispatcher not None, state):
     """
     if dispatcher._counts.frames or dispatcher._topics.by_name:
         raise ValueError("a state is for a new Dispatcher; this one has been fed")
-    if state[0] != dispatcher.category:
-        raise ValueError(f"the state is of category {state[0]!r}; the Dispatcher is of {dispatcher.category!r}")
+    category, *_ = state
+    if category != dispatcher.category:
+        raise ValueError(f"the state is of category {category!r}; the Dispatcher is of {dispatcher.category!r}")
     load_dispatcher(dispatcher, state)
 
 
@@ -88,6 +90,13 @@ cdef int fill(void* target, bytes data, size_t size) except -1:
     if <size_t>PyBytes_GET_SIZE(data) != size:
         raise ValueError(f"{PyBytes_GET_SIZE(data)} bytes of a state were {size} where it was saved")
     memcpy(target, PyBytes_AS_STRING(data), size)
+    return 0
+
+
+cdef int check_scale(int scale) except -1:
+    """Scales are indexes of tables of powers."""
+    if not 0 <= scale <= DIGITS_MAX:
+        raise ValueError(f"a scale of a state was {scale}; it is 0 to {int(DIGITS_MAX)} decimals")
     return 0
 
 
@@ -160,6 +169,8 @@ cdef int load_book(OrderBook book, tuple state) except -1:
         rpi,
     ) = state
     book.state = <BookState>book_state
+    for scale in (book.price_scale, book.size_scale, book._base_price_scale, book._base_size_scale):
+        check_scale(scale)
     load_ladder(&book._bids, bids)
     load_ladder(&book._asks, asks)
     if book.rpi is not None:
@@ -184,6 +195,8 @@ cdef int load_levels(BookChange change, Levels* levels, tuple state) except -1:
     fill(levels.sizes, sizes, count * sizeof(int64_t))
     fill(levels.price_scales, price_scales, count)
     fill(levels.size_scales, size_scales, count)
+    for scale in (*price_scales, *size_scales):
+        check_scale(scale)
     levels.count = count
     return 0
 
@@ -221,6 +234,8 @@ cdef BookChange load_change(tuple state):
         change.size_scale_min,
         change.is_normalised,
     ) = state
+    for scale in (change.price_scale, change.size_scale, change.price_scale_min, change.size_scale_min):
+        check_scale(scale)
     load_levels(change, &change.bid_levels, bids)
     load_levels(change, &change.ask_levels, asks)
     return change
@@ -334,7 +349,7 @@ cdef tuple save_leg_counts(LegCounts counts):
 
 
 cdef LegCounts load_leg_counts(tuple state):
-    cdef LegCounts counts = LegCounts(state[0])
+    cdef LegCounts counts = LegCounts(0)
     (
         counts.leg,
         counts.wins,
@@ -421,7 +436,8 @@ cdef Carriers load_carriers(Topic topic, dict leg_counts, tuple state):
     else:
         raise ValueError(f"legs of the kind {kind!r} in a state")
     for carrier in carriers:
-        load_carrier(shared.add(leg_counts[carrier[0]]), carrier)
+        leg, *_ = carrier
+        load_carrier(shared.add(leg_counts[leg]), carrier)
     if kind == "book":
         load_arbiter(shared, more)
     elif kind == "leader":
@@ -579,6 +595,7 @@ cdef tuple save_dispatcher(Dispatcher dispatcher):
 
 cdef int load_dispatcher(Dispatcher dispatcher, tuple state) except -1:
     cdef Topic topic
+    cdef LegCounts counts
     cdef int leg
     (
         _,
@@ -599,14 +616,17 @@ cdef int load_dispatcher(Dispatcher dispatcher, tuple state) except -1:
     dispatcher._scales = dict(scales)
     dispatcher._confirmations = dict(confirmations)
     dispatcher._contradicted = set(contradicted)
-    dispatcher._leg_counts = {counts[0]: load_leg_counts(counts) for counts in leg_counts}
+    for counts_state in leg_counts:
+        counts = load_leg_counts(counts_state)
+        dispatcher._leg_counts[counts.leg] = counts
     dispatcher._unknown_topics = set(unknown_topics)
     for leg, recv_ns in leg_recv_ns:
         if not 0 <= leg < LEGS_MAX:
             raise ValueError(f"leg {leg} in a state")
         dispatcher._leg_recv_ns[leg] = recv_ns
     for topic_state in topics:
-        topic = dispatcher._named(topic_state[0])
+        name, *_ = topic_state
+        topic = dispatcher._named(name)
         load_topic(topic, dispatcher._leg_counts, topic_state)
     return 0
 

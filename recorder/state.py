@@ -212,6 +212,8 @@ def _encode(value: Any) -> bytes:
 
 def _decode(data: bytes) -> Any:
     try:
+        if zstandard.frame_content_size(data) > PART_BYTES_MAX:
+            raise StateError(f"a part of a state says that it has more than {PART_BYTES_MAX} bytes")
         plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=PART_BYTES_MAX)
         return _PlainValues(io.BytesIO(plain)).load()
     except (zstandard.ZstdError, pickle.UnpicklingError, EOFError) as error:

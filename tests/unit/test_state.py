@@ -5,18 +5,26 @@ import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ext.columns import Columns
 from ext.continuity import StormLimit
 from ext.dispatch import Dispatcher
 from ext.listener import Event, Listener, Trade
 from ext.state import columns_state, dispatcher_state, restore_dispatcher
+from ext.ticker_row import TickerRow
+from recorder.instruments import InstrumentRows
+from recorder.playback import Playback
 from recorder.sql import schema
 from recorder.state import State, StateError, load, remove_beyond, save, state_path, states, thin, usable
-from tests.support.calls import Transcript
+from recorder.wanted import Wanted
+from tests.support.calls import Script, Transcript
 from tests.support.frames import TS_MS, book_frame, trade_frame
 from tests.support.special import trade
 
@@ -331,3 +339,60 @@ def test_states_beyond_what_is_committed_go(tmp_path: Path, mark: int, left: lis
         save(tmp_path, made(segment))
     remove_beyond(tmp_path, mark)
     assert states(tmp_path) == left
+
+
+# -- what a file may hold that is whole and still no state
+
+
+def spoiled(random: Random, value: Any) -> Any:
+    """The same plain values but one, which is another."""
+    if isinstance(value, list | tuple) and value and random.random() < 0.97:
+        at = random.randrange(len(value))
+        changed = [*value[:at], spoiled(random, value[at]), *value[at + 1 :]]
+        return type(value)(changed[: len(changed) - (random.random() < 0.02)])
+    if isinstance(value, dict) and value and random.random() < 0.9:
+        key = random.choice(sorted(value))
+        return {**value, key: spoiled(random, value[key])}
+    if isinstance(value, bytes) and random.random() < 0.5:
+        return value[: random.randint(0, len(value))]
+    others: list[Any] = [None, True, -1, 0, 19, 10**5, 2**63, 2**70, "", "x", b"", b"\xff" * 9, (), [], {}]
+    return random.choice(others)
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_state_of_other_values_is_refused_or_harmless(seed: int) -> None:
+    random = Random(seed)
+    calls = Script(random).calls(300)
+    dispatcher = Dispatcher("linear", Listener())
+    for call in calls[:200]:
+        call.make(dispatcher)
+    twin = Dispatcher("linear", Listener())
+    try:
+        restore_dispatcher(twin, spoiled(random, dispatcher_state(dispatcher)))
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return
+    for call in calls[200:]:
+        try:
+            call.make(twin)
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
+            return
+
+
+def test_no_attribute_of_a_reader_is_forgotten(tmp_path: Path) -> None:
+    """Who adds one adds it to `state` and `_restore`, or names it here."""
+    playback = Playback(tmp_path, Listener())
+    saved = {
+        "position",
+        "dispatchers",
+        "frames",
+        "records",
+        "_reader",
+        "_routes",
+        "_wanted",
+        "_damage",
+        "_unrouted",
+    }
+    assert set(vars(playback)) == saved | {"_listener", "_on_rest", "_held"}
+    assert set(vars(Wanted())) == {"_legs", "_carried_over"}
+    assert set(vars(InstrumentRows())) == {"_latest"}
+    assert set(vars(TickerRow())) == {"values"}
