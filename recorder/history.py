@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from engine.clock import NS_PER_S
 from engine.errors import ConfigError, TopicError, UsageError, nearest
+from recorder.archives.archive import is_import
 from recorder.book_rows import (
     OURS,
     SINCE,
@@ -32,6 +33,7 @@ CLOCKS: Final = ("recv", "cts")
 KINDS: Final = ("plain", "rpi", "full")
 
 NS_PER_MS: Final = 1_000_000
+DAY_NS: Final = 86_400 * 10**9
 UPDATE_ID_MAX: Final = (1 << 64) - 1
 # How far recv may be from cts before it is looked for further away: latency and the offset of a clock.
 CLOCK_SLACKS_S: Final = (2, 60, 3_600, 86_400, 366 * 86_400)
@@ -145,12 +147,14 @@ class _Mark(NamedTuple):
 
     recorder: str
     position: int
+    first_ns: int
     last_ns: int
 
 
 def _marks(database: Database) -> list[_Mark]:
     rows = database.query(
-        "SELECT recorder, max(last_position), toUnixTimestamp64Nano(max(last_recv)) FROM load_batch"
+        "SELECT recorder, max(last_position), toUnixTimestamp64Nano(min(least(first_recv, last_recv))),"
+        " toUnixTimestamp64Nano(max(last_recv)) FROM load_batch"
         " GROUP BY recorder ORDER BY recorder"
     )
     return [_Mark(*row) for row in rows]
@@ -159,6 +163,10 @@ def _marks(database: Database) -> list[_Mark]:
 def _book(database: Database, topic: Topic, mark: _Mark, at: Moment, clock: str) -> BookAt | None:
     """Return the book of one recorder; None where it has none at that moment."""
     if at.position > mark.position or at.ns > mark.last_ns:
+        return None
+    if (
+        is_import(mark.recorder) and 0 < at.ns < mark.first_ns - DAY_NS
+    ):  # there may be one for each day of years
         return None
     if at.position:
         rows = by_position(database, topic, mark.recorder, (at.position, UPDATE_ID_MAX))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import ConfigError, UsageError
+from recorder.archives.archive import is_import
 from recorder.clickhouse import Database, open_server
 from recorder.moments import iso
 from recorder.query import open_for_reading
@@ -16,6 +17,7 @@ from recorder.tape_run import Message, TableRun
 
 __all__ = ["TableRange"]
 
+NAMES_TOLD_MAX: Final = 10
 WINDOW_POSITIONS: Final = 10_000
 WITHIN: Final = "position BETWEEN {low:UInt64} AND {high:UInt64}"
 # Our own snapshots say what the deltas lead to; level 1 is nowhere else, the best of deeper books follows.
@@ -146,6 +148,9 @@ def _one_recorder(database: Database, recorder: str) -> str:
         raise UsageError(f"{database.place} holds no recording", "load one first, or play the spool")
     if recorder in known:
         return recorder
-    if recorder or len(known) > 1:
-        raise ConfigError("recorder", recorder, f"the database has {', '.join(known)}", f"use {known[0]}")
-    return known[0]
+    recordings = [name for name in known if not is_import(name)] or known
+    if recorder or len(recordings) > 1:
+        others = f" and {len(known) - NAMES_TOLD_MAX} more" if len(known) > NAMES_TOLD_MAX else ""
+        there = f"the database has {', '.join(known[:NAMES_TOLD_MAX])}{others}"
+        raise ConfigError("recorder", recorder, there, f"use {recordings[0]}")
+    return recordings[0]

@@ -17,11 +17,13 @@ from recorder.archives.spot_trades import SpotTradesFormat
 from recorder.archives.trades import Columns, header_of
 from recorder.archives.unpacking import Lines
 
-__all__ = ["Archive", "examine", "hash_of", "recorder_of"]
+__all__ = ["Archive", "examine", "hash_of", "is_import", "recorder_of"]
 
 HASH_CHUNK_BYTES: Final = 1 << 20
 CATEGORIES: Final = ("spot", "linear", "inverse")
 FIRST_LINES_MAX: Final = 16  # among which there is one that reads, or the file is something else
+
+_RECORDER: Final = "import-"
 
 OnBytes = Callable[[int], None]
 
@@ -84,7 +86,12 @@ class Archive:
 
 def recorder_of(sha256: str) -> str:
     """Return the name in every row of a file: it says the content, whatever the file is called."""
-    return f"import-{sha256[:16]}"
+    return f"{_RECORDER}{sha256[:16]}"
+
+
+def is_import(recorder: str) -> bool:
+    """Return whether a name in rows is that of an archive."""
+    return recorder.startswith(_RECORDER)
 
 
 def hash_of(path: Path, on_bytes: OnBytes) -> str:

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import ConfigError
 from recorder.archives.errors import ArchiveError
 from recorder.cli import main
 from recorder.clickhouse import open_embedded
 from recorder.errors import ExitCode
+from recorder.history import book_at
 from recorder.loader import Loader
+from recorder.moments import Moment
+from recorder.tape_tables import _one_recorder
+from recorder.verify import verify
 from tests.support.archives import (
     DERIVATIVE_HEADER,
     SPOT_HEADER,
@@ -226,6 +231,37 @@ def test_what_was_recorded_is_not_imported_again(tmp_path: Path, keep: bool) -> 
         assert there.one("SELECT count() FROM book_delta WHERE source = 'import'") == 39
         assert there.once("trades", "linear", "BTCUSDT") == {"live": 20, "import": 30}
         assert there.once("book_delta", "linear", "BTCUSDT") == {"live": 29, "import": 10}
+
+
+def test_books_of_archives_are_found_by_time(tmp_path: Path) -> None:
+    with place(tmp_path) as there:
+        for day in range(1, 5):
+            at_ms = day_ms(f"2024-12-0{day}")
+            lines = book_lines("XUSDT", at_ms, 10, update_id=1000 * day)
+            there.load(write_books(tmp_path, "XUSDT", f"2024-12-0{day}", lines))
+            book = book_at(there.reader, "XUSDT", Moment(ns=(at_ms + 510) * MS))
+            assert (book.update_id, book.source, book.doubtful) == (1000 * day + 5, "import", False)
+        book = book_at(there.reader, "XUSDT", Moment(ns=(DAY_MS + 510) * MS), clock="cts")
+        assert book.update_id == 1005
+
+
+def test_a_recording_is_played_by_itself_among_imports(tmp_path: Path) -> None:
+    spool = SpoolMaker(tmp_path / "spool", "live", start_ns=DAY_MS * MS)
+    spool.connect("publicTrade.BTCUSDT")
+    spool.frame(trade_frame("BTCUSDT", [("one", "Buy", "1", "1")], ts_ms=DAY_MS))
+    spool.close()
+    with place(tmp_path) as there:
+        loader = Loader(tmp_path / "spool", there.database, "live", tmp_path)
+        loader.recover()
+        loader.drain()
+        loader.close()
+        for day in range(1, 13):
+            rows = trade_rows("BTCUSDT", day_ms(f"2024-11-{day:02}"), 2)
+            there.load(write_trades(tmp_path, "BTCUSDT", f"2024-11-{day:02}", rows))
+        assert verify(tmp_path / "spool", there.database, "live").problems == []
+        assert _one_recorder(there.reader, "") == "live"
+        with pytest.raises(ConfigError, match="and 3 more: use live"):
+            _one_recorder(there.reader, "another")
 
 
 def test_lines_that_are_none_are_counted_and_named(tmp_path: Path) -> None:
