@@ -13,6 +13,7 @@ from ext.journal import RecordKind
 from recorder import tape_tables
 from recorder.clickhouse import open_embedded
 from recorder.loader import Loader
+from recorder.query import QueryServer
 from recorder.segments import segment_path
 from recorder.state import states
 from recorder.tape import Tape
@@ -187,6 +188,16 @@ def test_a_run_is_the_same_whatever_the_window(data: Path, monkeypatch: pytest.M
     expected = played(tape).hexdigest
     monkeypatch.setattr(tape_tables, "WINDOW_POSITIONS", 150)
     assert played(tape).hexdigest == expected
+
+
+def test_a_recording_that_runs_is_played_through_its_endpoint(data: Path) -> None:
+    expected = played(Tape(data / "clickhouse")).hexdigest
+    with open_embedded(data / "clickhouse") as database:
+        server = QueryServer(database, data).start()
+        try:
+            assert played(Tape(server.address)).hexdigest == expected
+        finally:
+            server.close()
 
 
 def test_what_cannot_be_played(data: Path) -> None:
