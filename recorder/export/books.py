@@ -143,9 +143,10 @@ def _market(
     return Market(part.category, part.symbol, recorder, day, depth, parts, trades)
 
 
-def _preference(market: Market, missing: dict[tuple[str, str, str], float]) -> tuple[int, float, str]:
+def _preference(market: Market, missing: dict[tuple[str, str, str], float]) -> tuple[int, bool, float, str]:
     rank = min(_SOURCE_RANK[source] for source in market.sources())
-    return rank, missing.get((market.recorder, market.category, market.symbol), 0.0), market.recorder
+    seconds = missing.get((market.recorder, market.category, market.symbol), 0.0)
+    return rank, market.depth == 0, seconds, market.recorder  # archives have books or trades, never both
 
 
 def _books(source: Source, day: int) -> dict[tuple[str, str, str], tuple[int, tuple[Part, ...]]]:
