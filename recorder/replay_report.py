@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
@@ -85,14 +85,22 @@ class Summary(Listener):
 
 
 class Printer(Listener):
-    """Writes each call as a JSON line: `call`, the time it was received, and what it is about."""
+    """Makes each call a JSON line: `call`, the time it was received, and what it is about.
 
-    def __init__(self, to: BinaryIO) -> None:
-        self._to = to
+    The lines wait for `take`: what fails in a callback would be taken for a fault of the listener.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+
+    def take(self) -> bytes:
+        """Return the lines since the last call."""
+        text, self._lines = b"".join(self._lines), []
+        return text
 
     def _write(self, call: str, category: str, recv_ns: int, values: dict[str, Any]) -> None:
         line = {"call": call, "recv": iso(recv_ns), "category": category, **values}
-        self._to.write(orjson.dumps(line, default=str) + b"\n")
+        self._lines.append(orjson.dumps(line, default=str) + b"\n")
 
     def on_book(self, book: OrderBook) -> None:
         change = book.change

@@ -91,6 +91,11 @@ class Tape:
 
         Blocks until the end. Raises ConfigError for a speed that cannot be.
         """
+        for _ in self.steps(listener, speed):
+            pass
+
+    def steps(self, listener: Listener, speed: float | None = None) -> Iterator[None]:
+        """Play as `run` does, and yield from time to time, between two records, outside of any callback."""
         if speed is not None and not 0 < speed <= SPEED_MAX:
             raise ConfigError("speed", speed, f"it is above 0, up to {SPEED_MAX:,.0f}", "or None: at once")
         clock, sleep = self._pacing
@@ -98,11 +103,12 @@ class Tape:
         for recv_ns in self._range.play(Gate(listener, self._selection), each=pacer is not None):
             if pacer is not None and (wait_s := pacer.wait_s(recv_ns)) > 0:
                 sleep(wait_s)
+            yield
 
     def __iter__(self) -> Iterator[Heard]:
         """Yield what a listener would hear, as copies; a book once a message."""
         heard = Copies()
-        for _ in self._range.play(Gate(heard, self._selection), each=False):
+        for _ in self.steps(heard):
             yield from heard.take()
         yield from heard.take()
 

@@ -1,6 +1,7 @@
 """``tapehead replay``: a recorded range as a summary, as lines, or as an exchange."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -71,13 +72,24 @@ def replay(
     options |= {"symbols": symbols or (), "topics": topics or ()}
     tape = Tape(data, start=start or None, end=end or None, **options)
     if printed:
-        tape.run(Printer(sys.stdout.buffer), pace)
-        sys.stdout.flush()
+        _print(tape, pace)
         output.result(tape.counters)
         return
     summary = Summary()
     tape.run(summary, pace)
     _show(output, summary, tape.counters)
+
+
+def _print(tape: Tape, pace: float | None) -> None:
+    printer, to = Printer(), sys.stdout.buffer
+    try:
+        for _ in tape.steps(printer, pace):
+            to.write(printer.take())
+            to.flush()
+        to.write(printer.take())
+        to.flush()
+    except BrokenPipeError:  # whoever read it has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(output: Output, summary: Summary, counters: dict[str, int]) -> None:
