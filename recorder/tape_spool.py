@@ -1,6 +1,5 @@
 """A range of a spool: where it begins and ends, its topics, its records as calls of a listener."""
 
-import logging
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +21,6 @@ from recorder.tape_listeners import Gate
 __all__ = ["SpoolRange"]
 
 RUN_RECORDS: Final = 1_000
-
-logger = logging.getLogger(__name__)
 
 
 class SpoolRange:
