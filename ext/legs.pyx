@@ -70,7 +70,7 @@ cdef class Legs(Continuity):
         return [
             (topic.name, carrier.leg, carrier.update_id)
             for topic in self._topics.by_name.values()
-            if topic.shared is not None and topic.kind == TOPIC_BOOK
+            if topic.shared is not None and topic.kind == TOPIC_BOOK and topic.splice is None
             for carrier in topic.shared.carriers
             if carrier.in_step and carrier.update_id < topic.book.update_id
         ]

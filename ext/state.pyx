@@ -29,7 +29,7 @@ from ext.leader cimport Leader, TradeLegs
 from ext.ledger cimport LEGS_MAX
 from ext.listener cimport Gap
 from ext.splice cimport Splice
-from ext.topics cimport TOPIC_BOOK, Topic
+from ext.topics cimport LEG_NONE, TOPIC_BOOK, Topic
 
 # Counts up whenever what is below means other values.
 STATE_FORMAT = 1
@@ -98,6 +98,13 @@ cdef int check_scale(int scale) except -1:
     if not 0 <= scale <= DIGITS_MAX:
         raise ValueError(f"a scale of a state was {scale}; it is 0 to {int(DIGITS_MAX)} decimals")
     return 0
+
+
+cdef bytes whole(bytes frame):
+    """A frame that was kept."""
+    if frame is None:
+        raise ValueError("a frame of a state was None")
+    return frame
 
 
 # -- books
@@ -248,7 +255,7 @@ cdef tuple save_splice(Splice splice):
 
 cdef int load_splice(Splice splice, tuple state) except -1:
     frames, ids, splice._bytes, answer, splice.is_asked = state
-    splice.frames = list(frames)
+    splice.frames = [whole(frame) for frame in frames]
     splice._ids = [(u, seq) for u, seq in ids]
     splice.answer = None if answer is None else load_change(answer)
     return 0
@@ -409,38 +416,39 @@ cdef int load_book_carrier(BookCarrier carrier, tuple state) except -1:
         held,
     ) = state
     carrier.state = <LegState>leg_state
-    carrier.held = [(frame, recv_ns) for frame, recv_ns in held]
+    carrier.held = [(whole(frame), recv_ns) for frame, recv_ns in held]
     return 0
 
 
 cdef tuple save_carriers(Carriers shared):
     cdef Carrier carrier
     if isinstance(shared, Arbiter):
-        kind, more = "book", save_arbiter(shared)
+        more = save_arbiter(shared)
     elif isinstance(shared, Leader):
-        kind, more = "leader", save_leader(shared)
+        more = save_leader(shared)
     else:
-        kind, more = "trades", save_trade_legs(shared)
-    return (kind, [save_carrier(carrier) for carrier in shared.carriers], more)
+        more = save_trade_legs(shared)
+    return ([save_carrier(carrier) for carrier in shared.carriers], more)
 
 
 cdef Carriers load_carriers(Topic topic, dict leg_counts, tuple state):
     cdef Carriers shared
-    kind, carriers, more = state
-    if kind == "book":
-        shared = Arbiter(topic.book)
-    elif kind == "leader":
-        shared = Leader()
-    elif kind == "trades":
+    carriers, more = state
+    if topic.trades is not None:
         shared = TradeLegs()
+    elif topic.kind == TOPIC_BOOK and topic.splice is None:
+        shared = Arbiter(topic.book)
     else:
-        raise ValueError(f"legs of the kind {kind!r} in a state")
+        shared = Leader()
     for carrier in carriers:
         leg, *_ = carrier
         load_carrier(shared.add(leg_counts[leg]), carrier)
-    if kind == "book":
+    for leg in topic.legs:
+        if shared.of(leg) is None:
+            raise ValueError(f"leg {leg} of {topic.name} carries it in a state, and nothing is known of it there")
+    if isinstance(shared, Arbiter):
         load_arbiter(shared, more)
-    elif kind == "leader":
+    elif isinstance(shared, Leader):
         load_leader(shared, more)
     else:
         load_trade_legs(shared, more)
@@ -502,7 +510,6 @@ cdef tuple save_topic(Topic topic):
         topic.fields,
         None if topic.gap is None else save_gap(topic.gap),
         topic.legs,
-        topic.leg,
         None if topic.shared is None else save_carriers(topic.shared),
         topic.is_decided,
         topic.removed,
@@ -530,7 +537,6 @@ cdef int load_topic(Topic topic, dict leg_counts, tuple state) except -1:
         topic.fields,
         gap,
         legs,
-        topic.leg,
         shared,
         topic.is_decided,
         topic.removed,
@@ -548,7 +554,8 @@ cdef int load_topic(Topic topic, dict leg_counts, tuple state) except -1:
         topic.bbo_price_scale,
         topic.bbo_size_scale,
     ) = state
-    topic.legs = list(legs)
+    topic.legs = [<int>leg for leg in legs]
+    topic.leg = topic.legs[0] if len(topic.legs) == 1 else LEG_NONE
     topic.gap = None if gap is None else load_gap(gap)
     fill(topic.bbo, bbo, sizeof(topic.bbo))
     if topic.kind == TOPIC_BOOK:
@@ -566,6 +573,8 @@ cdef int load_topic(Topic topic, dict leg_counts, tuple state) except -1:
         load_kline_memory(topic.klines, klines)
     if shared is not None:
         topic.shared = load_carriers(topic, leg_counts, shared)
+    elif len(topic.legs) > 1:
+        raise ValueError(f"{topic.name} has several legs in a state, and nothing is known of them there")
     return 0
 
 

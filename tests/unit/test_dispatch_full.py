@@ -224,6 +224,13 @@ def test_another_leg_of_a_live_book_is_in_step_once_confirmed(
     assert (notes.gaps, two_legs.counters["late"]) == ([], 1)
 
 
+def test_no_leg_of_a_full_book_is_told_to_be_behind(two_legs: Dispatcher) -> None:
+    """Whichever continues the book is taken: who is passed is not waited for."""
+    two_legs.confirmed([TOPIC], 52, 1)
+    two_legs.feed(delta(8), 53, 0)
+    assert two_legs.behind() == []
+
+
 def test_whichever_leg_continues_a_full_book_is_taken(two_legs: Dispatcher, notes: Notes) -> None:
     two_legs.feed(delta(8), 60, 1)
     two_legs.feed(delta(8), 61, 0)

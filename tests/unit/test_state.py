@@ -33,7 +33,7 @@ EXT = Path(__file__).resolve().parents[2] / "ext"
 
 # What is no part of a state, and why.
 FOLLOWS_FROM_THE_NAME = {
-    "Topic": {"symbol", "interval", "kind", "forbidden", "peers", "_key", "has_more"},
+    "Topic": {"symbol", "interval", "kind", "forbidden", "peers", "_key", "has_more", "leg"},
     "OrderBook": {"category", "symbol", "topic", "depth", "kind_code"},
     "Arbiter": {"_book", "_is_contiguous"},
     "Carrier": {"counts"},  # of the leg
