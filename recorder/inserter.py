@@ -297,11 +297,8 @@ class Inserter:
         if not self._persist(partial(self._count, table, column, first, last)):
             return
         name = self._recorder.replace("\\", "\\\\").replace("'", "\\'")
-        statement = (
-            f"ALTER TABLE {table} DELETE WHERE recorder = '{name}'"
-            f" AND {column} BETWEEN {first} AND {last} SETTINGS mutations_sync = 2"
-        )
-        self._persist(partial(self._database.command, statement))
+        condition = f"recorder = '{name}' AND {column} BETWEEN {first} AND {last}"
+        self._persist(partial(self._database.delete, table, condition))
 
     def _count(self, table: str, column: str, first: int, last: int) -> int:
         """Rows of ours in a range of positions."""

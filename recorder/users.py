@@ -41,7 +41,8 @@ def users(layout: Layout, environment: Mapping[str, str] = os.environ) -> list[s
     if layout.cluster:
         # The engine Distributed counts as a way out of the server, ON CLUSTER as a right of its own.
         grants += [
-            f"GRANT{where} REMOTE, CLUSTER ON *.* TO tapehead_migrate",
+            f"GRANT{where} REMOTE ON *.* TO tapehead_migrate",
+            f"GRANT{where} CLUSTER ON *.* TO tapehead_migrate",
             f"GRANT{where} CLUSTER ON *.* TO tapehead_recorder",
         ]
     return made + grants
