@@ -19,6 +19,7 @@ BENCHMARKS: Final = {
     "load": "spool to ClickHouse, against inserting the same blocks ready-made",
     "space": "bytes per level change of our tables, of compressed JSON and of Parquet of the same rows",
     "journal": "what a frame costs on its way into the spool, with fdatasync running",
+    "drain": "what piled up while the database was away: how fast it is loaded, what capture notices of it",
     "venue": "recording 600 symbols at 10,000 messages a second: share of a core, share of the companion",
     "sql_beside": "an insert beside heavy queries, against one alone",
     "book_at": "a book at a time, on a day of one symbol, against the view",

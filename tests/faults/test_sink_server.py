@@ -16,8 +16,9 @@ from recorder.sql import columns
 from recorder.verify import verify
 from tests.support.databases import FragileDatabase
 from tests.support.market import START_NS
+from tests.support.recordings import until
 from tests.support.servers import Acting, ClickHouse, Pauses, clickhouse
-from tests.support.sinks import Contents, contents, load, make_spool, open_fresh
+from tests.support.sinks import BATCH_RECORDS, Contents, contents, load, make_spool, open_fresh
 
 FAILURES = 3
 
@@ -103,6 +104,26 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(
     server.listen(on=False)
     load(tmp_path, database, Pauses({4: lambda: server.listen(on=True)}))
     assert contents(database) == expected
+
+
+def test_a_loader_says_how_it_is_while_the_database_fails(server: ClickHouse, tmp_path: Path) -> None:
+    make_spool(tmp_path)
+    database = open_fresh(server, "telling")
+    server.fault("code", value=241, times=-1)
+    loader = Loader(tmp_path / "spool", database, "r1", tmp_path, batch_records=BATCH_RECORDS)
+    loader.recover()
+    try:
+        until(lambda: not loader.step() and loader.status()["database_error"] != "", "the error is told")
+        assert "MEMORY_LIMIT_EXCEEDED" in loader.status()["database_error"]
+        assert loader.status()["read_position"] <= (1 << 32) + 2 * BATCH_RECORDS, (
+            "more is read than two batches"
+        )
+        server.heal()
+        loader.drain()
+        assert loader.status()["database_error"] == ""
+    finally:
+        server.heal()
+        loader.close()
 
 
 def test_giving_up_is_for_those_who_want_to_end(server: ClickHouse, tmp_path: Path) -> None:

@@ -117,14 +117,17 @@ def clickhouse(folder: Path) -> Iterator[ClickHouse]:
 class Pauses(threading.Event):
     """A `stop` for a loader whose waiting takes no time; in the n-th pause (from 1) ``acts[n]`` is done."""
 
-    def __init__(self, acts: Mapping[int, Callable[[], object]] | None = None) -> None:
+    def __init__(
+        self, acts: Mapping[int, Callable[[], object]] | None = None, most: int = PAUSES_MAX
+    ) -> None:
         super().__init__()
+        self._most = most
         self.taken: list[float] = []
         self._acts = dict(acts or {})
 
     def wait(self, timeout: float | None = None) -> bool:
         assert timeout is not None
-        assert len(self.taken) < PAUSES_MAX, "it is tried again without end"
+        assert len(self.taken) < self._most, "it is tried again without end"
         self.taken.append(timeout)
         if act := self._acts.get(len(self.taken)):
             act()
