@@ -33,7 +33,6 @@ __all__ = [
     "STATUS_FILE",
     "Loader",
     "LoaderConfig",
-    "drain",
     "intent_file",
     "run",
     "use_scratch",
@@ -355,22 +354,6 @@ def run(config: LoaderConfig, on_ready: Callable[[], None]) -> None:
         on_ready()
         again.finish(DataFolder(config.data), database, stop)
         _load(loaders, stop, config.data / STATUS_FILE)
-
-
-def drain(config: LoaderConfig) -> dict[str, Any]:
-    """Load what the spools hold into the database and return the status; nobody else may load meanwhile.
-
-    Raises:
-        TapeheadError: the database failed for good, or the configuration cannot be.
-    """
-    with ExitStack() as stack:
-        database = open_database(config.database or config.data / "clickhouse")
-        stack.callback(database.close)
-        database.create_schema()
-        loaders = _Loaders(config, database, threading.Event())
-        stack.callback(loaders.close)
-        loaders.drain()
-        return loaders.status()
 
 
 class _Loaders:

@@ -25,7 +25,7 @@ from recorder.segments import segments
 if TYPE_CHECKING:
     from recorder.loader import Loader
 
-__all__ = ["load"]
+__all__ = ["Place", "load"]
 
 TELL_S: Final = 0.5
 TELL_PLAIN_S: Final = 10.0

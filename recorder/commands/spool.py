@@ -12,10 +12,9 @@ from engine.errors import ConfigError
 from ext.journal import Record, RecordKind
 from recorder import fsck as checking
 from recorder import listing
+from recorder.commands.load import Place, load
 from recorder.commands.options import AsJson, Folder
 from recorder.errors import ExitCode
-from recorder.folder import DataFolder
-from recorder.lock import FolderLock
 from recorder.moments import iso, parse_moment
 from recorder.output import Output
 
@@ -134,13 +133,6 @@ def repair(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command("drain")
-def drain(folder: Folder, as_json: AsJson = False) -> None:
-    """Load everything that the spool holds, of a recording that does not run."""
-    output = Output(as_json=as_json)
-    place = DataFolder(folder).existing()
-    with FolderLock(place.path):
-        from recorder import loader  # the database engine takes a second to load
-
-        status = loader.drain(loader.LoaderConfig(place.path, place.recorder()))
-    output.say(f"loaded up to {status['position']}: {status['records']} records, {status['frames']} frames")
-    output.result({"position": status["position"], "records": status["records"], "rows": status["rows"]})
+def drain(folder: Folder, database: Place = "", as_json: AsJson = False) -> int:
+    """Load everything that the spool holds, of a recording that does not run: as `tapehead load` does."""
+    return load(folder, database=database, as_json=as_json)
