@@ -208,3 +208,34 @@ def test_a_market_without_some_symbols() -> None:
     left = chosen.without(["AUSDT", "BUSDT"])
     assert left == Market(symbols=("A*",), exclude=("AUSDT", "BUSDT"))
     assert not left.may_select("AUSDT")
+
+
+def test_how_much_of_the_spool_is_kept(tmp_path: Path) -> None:
+    spool = 'quota = "20GiB"\non_quota = "drop_oldest"\nretention = "2d"'
+    text = f'symbols = ["BTCUSDT"]\nshards = 2\n[spool]\n{spool}\n'
+    settings = load(write(tmp_path, text))
+    assert (settings.spool.quota, settings.spool.retention) == (20 << 30, 2 * 86_400)
+    assert (settings.spool.quota_of_each(2), settings.spool.refused_beyond(2)) == (10 << 30, 0)
+    assert RecordConfig.model_validate(settings.model_dump(mode="json")) == settings
+    default = load(write(tmp_path, 'symbols = ["BTCUSDT"]')).spool
+    assert (default.quota, default.on_quota, default.retention, default.compress) == (
+        0,
+        "refuse",
+        7 * 86_400,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('quota = "1MiB"', "use 268435456 or more, or 0 for none"),
+        ('quota = "lots"', "quota was 'lots'"),
+        ('on_quota = "drop"', "on_quota was 'drop'"),
+        ('retention = "7 weeks"', "retention was '7 weeks'"),
+        ("keep = 1", "there is no such key"),
+    ],
+)
+def test_what_cannot_be_kept(tmp_path: Path, line: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        load(write(tmp_path, f'symbols = ["BTCUSDT"]\n[spool]\n{line}\n'))
