@@ -9,8 +9,6 @@ from recorder.clickhouse import Database
 
 __all__ = [
     "OURS",
-    "SINCE",
-    "UNTIL",
     "Levels",
     "Limit",
     "Row",
@@ -18,7 +16,6 @@ __all__ = [
     "by_position",
     "chain",
     "levels",
-    "minute_s",
     "select",
 ]
 
@@ -42,9 +39,9 @@ class Topic(NamedTuple):
         return f"orderbook.{self.depth if self.kind == 'plain' else self.kind}.{self.symbol}"
 
     @property
-    def table(self) -> str:
-        """Where each message of it has a row."""
-        return "bbo" if self.depth == 1 else "book_delta"
+    def tables(self) -> tuple[str, ...]:
+        """Where its messages have their rows."""
+        return ("bbo",) if self.depth == 1 else ("book_delta", "book_snapshot")
 
 
 class Row(NamedTuple):
@@ -77,11 +74,11 @@ _KEY: Final = (
 )
 OURS: Final = f"{_KEY} AND recorder = {{recorder:String}} AND position <= {{position:UInt64}}"
 # Times as the primary key has them, so that it is used.
-UNTIL: Final = (
+_UNTIL: Final = (
     "toStartOfMinute(recv) <= toDateTime({until_minute_s:UInt32}, 'UTC')"
     " AND recv <= fromUnixTimestamp64Nano({until_ns:Int64}, 'UTC')"
 )
-SINCE: Final = "toStartOfMinute(recv) >= toDateTime({since_minute_s:UInt32}, 'UTC')"
+_SINCE: Final = "toStartOfMinute(recv) >= toDateTime({since_minute_s:UInt32}, 'UTC')"
 _FROM_BASE: Final = "position >= {base:UInt64} AND (position, update_id)"
 _BASE: Final = "({base:UInt64}, {base_update_id:UInt64})"
 _IN_ORDER: Final = "ORDER BY position, update_id"
@@ -99,15 +96,15 @@ class Limit(NamedTuple):
     def condition(self) -> str:
         """What holds for those rows."""
         cts = "" if self.cts_ms is None else " AND cts <= fromUnixTimestamp64Milli({cts_ms:Int64}, 'UTC')"
-        return f"{OURS} AND {UNTIL}{cts}"
+        return f"{OURS} AND {_UNTIL}{cts}"
 
     def values(self, topic: Topic, recorder: str) -> dict[str, Any]:
         """The parameters of `condition`."""
-        times = {"until_ns": self.recv_ns, "until_minute_s": minute_s(self.recv_ns), "cts_ms": self.cts_ms}
+        times = {"until_ns": self.recv_ns, "until_minute_s": _minute_s(self.recv_ns), "cts_ms": self.cts_ms}
         return {**topic._asdict(), "recorder": recorder, "position": self.position, **times}
 
 
-def minute_s(ns: int) -> int:
+def _minute_s(ns: int) -> int:
     """Return the minute of a time, as the primary key has it."""
     return max(0, ns // NS_PER_S // MINUTE_S * MINUTE_S)
 
@@ -127,11 +124,11 @@ def chain(database: Database, topic: Topic, recorder: str, limit: Limit) -> list
         return []
     base = bases[0]
     since_base = values | {
-        "since_minute_s": minute_s(base.recv_ns),
+        "since_minute_s": _minute_s(base.recv_ns),
         "base": base.position,
         "base_update_id": base.update_id,
     }
-    since = f"{SINCE} AND {_FROM_BASE} > {_BASE}"
+    since = f"{_SINCE} AND {_FROM_BASE} > {_BASE}"
     deltas = _rows(
         database, select(_LEVELS, "book_delta", limit.condition, since, tail=_IN_ORDER), since_base
     )

@@ -13,15 +13,13 @@ from engine.errors import ConfigError, TopicError, UsageError, nearest
 from recorder.archives.archive import is_import
 from recorder.book_rows import (
     OURS,
-    SINCE,
-    UNTIL,
     Levels,
     Limit,
+    Row,
     Topic,
     by_position,
     chain,
     levels,
-    minute_s,
     select,
 )
 from recorder.clickhouse import Database
@@ -34,9 +32,10 @@ KINDS: Final = ("plain", "rpi", "full")
 
 NS_PER_MS: Final = 1_000_000
 DAY_NS: Final = 86_400 * 10**9
+NEAR_RECORDS: Final = 1 << 16
 UPDATE_ID_MAX: Final = (1 << 64) - 1
-# How far recv may be from cts before it is looked for further away: latency and the offset of a clock.
-CLOCK_SLACKS_S: Final = (2, 60, 3_600, 86_400, 366 * 86_400)
+# What recv is beyond cts, nearly always at most: latency and the offset of our clock.
+CLOCK_SLACK_S: Final = 2
 
 RpiLevels = tuple[tuple[Decimal, Decimal, Decimal], ...]
 
@@ -162,7 +161,7 @@ def _marks(database: Database) -> list[_Mark]:
 
 def _book(database: Database, topic: Topic, mark: _Mark, at: Moment, clock: str) -> BookAt | None:
     """Return the book of one recorder; None where it has none at that moment."""
-    if at.position > mark.position or at.ns > mark.last_ns:
+    if at.position > mark.position or (clock == "recv" and at.ns > mark.last_ns):
         return None
     if (
         is_import(mark.recorder) and 0 < at.ns < mark.first_ns - DAY_NS
@@ -170,8 +169,10 @@ def _book(database: Database, topic: Topic, mark: _Mark, at: Moment, clock: str)
         return None
     if at.position:
         rows = by_position(database, topic, mark.recorder, (at.position, UPDATE_ID_MAX))
+    elif clock == "cts":
+        rows = _chain_by_cts(database, topic, mark, at.ns)
     else:
-        rows = chain(database, topic, mark.recorder, _limit(database, topic, mark, at.ns, clock))
+        rows = chain(database, topic, mark.recorder, Limit(mark.position, at.ns, None))
     if not rows:
         return None
     last = rows[-1]
@@ -211,24 +212,47 @@ def _beside(ordinary: Levels, rpi: Levels) -> RpiLevels:
     )
 
 
-def _limit(database: Database, topic: Topic, mark: _Mark, at_ns: int, clock: str) -> Limit:
-    if clock == "recv":
-        return Limit(mark.position, at_ns, None)
-    return Limit(mark.position, _recv_beyond(database, topic, mark, at_ns), at_ns // NS_PER_MS)
+def _chain_by_cts(database: Database, topic: Topic, mark: _Mark, cts_ns: int) -> list[Row]:
+    """Return what makes the book after the last message with such a cts, whenever it was received."""
+    cts_ms = cts_ns // NS_PER_MS
+    guess = Limit(mark.position, cts_ns + CLOCK_SLACK_S * NS_PER_S, cts_ms)
+    rows = chain(database, topic, mark.recorder, guess)
+    found = (rows[-1].position, rows[-1].update_id) if rows else (0, 0)
+    last, is_end = _last_by_cts(database, topic, mark, found, cts_ms)
+    if is_end and cts_ns > mark.last_ns:
+        return []
+    return rows if last == found else by_position(database, topic, mark.recorder, last)
 
 
-def _recv_beyond(database: Database, topic: Topic, mark: _Mark, cts_ns: int) -> int:
-    """Return a time of ours at which a message with a later cts was there already: cts do not go back."""
-    for slack_s in CLOCK_SLACKS_S:
-        until_ns = cts_ns + slack_s * NS_PER_S
-        if until_ns >= mark.last_ns:
-            break
-        values = Limit(mark.position, until_ns, cts_ns // NS_PER_MS).values(topic, mark.recorder)
-        later = "cts > fromUnixTimestamp64Milli({cts_ms:Int64}, 'UTC')"
-        values["since_minute_s"] = minute_s(cts_ns - slack_s * NS_PER_S)
-        if database.query(select("1", topic.table, OURS, UNTIL, SINCE, later, tail="LIMIT 1"), values):
-            return until_ns
-    return mark.last_ns
+def _last_by_cts(
+    database: Database, topic: Topic, mark: _Mark, found: tuple[int, int], cts_ms: int
+) -> tuple[tuple[int, int], bool]:
+    """Return the last message with such a cts from one that has it on, and whether none comes after it.
+
+    A message with a later cts ends the search: within a book they do not go back.
+    """
+    columns = "position, update_id, cts"
+    since = "position >= {since:UInt64} AND (position, update_id) > ({since:UInt64}, {update_id:UInt64})"
+    both = " UNION ALL ".join(select(columns, table, OURS, since) for table in topic.tables)
+    earlier = "cts <= fromUnixTimestamp64Milli({cts_ms:Int64}, 'UTC')"
+    values = {**topic._asdict(), "recorder": mark.recorder, "cts_ms": cts_ms}
+    # The next message is nearly always near, or in the next segment; to read all later ones takes longer.
+    next_segments = ((found[0] >> POSITION_BITS) + 2) << POSITION_BITS
+    for until in (found[0] + NEAR_RECORDS, next_segments, mark.position):
+        [(count, earlier_count, last)] = database.query(
+            " ".join(
+                (
+                    f"SELECT count(), countIf({earlier}), maxIf((position, update_id), {earlier})",
+                    f"FROM ({both})",
+                )
+            ),
+            {**values, "position": min(until, mark.position), "since": found[0], "update_id": found[1]},
+        )
+        if earlier_count:
+            found = last
+        if count > earlier_count:
+            return found, False
+    return found, True
 
 
 def _doubts(database: Database, topic: Topic, mark: _Mark, at_ns: int) -> tuple[Doubt, ...]:
