@@ -231,16 +231,14 @@ class Stream:
         positions = ", ".join(str(start.position) for start in self.starts)
         return f"position NOT IN ({positions})" if positions else "1"
 
-    def book_after(self, position: int) -> str:
-        """Return a query of the whole book after a record: side, price, size."""
+    def book_after(self, position: int, columns: str = "toString(side) AS side, price, size") -> str:
+        """Return a query of the whole book after a record, bids first, the best of each side first."""
         market = self.market
-        names = ", ".join(
+        of = ", ".join(
             f"{name} = {quoted(getattr(market, name))}" for name in ("recorder", "category", "symbol")
         )
-        return (
-            f"SELECT toString(side) AS side, price, size FROM book_at({names}, kind = 'plain',"  # noqa: S608  # quoted
-            f" depth = {market.depth}, position = {position})"
-        )
+        book = f"book_at({of}, kind = 'plain', depth = {market.depth}, position = {position})"
+        return f"SELECT {columns} FROM {book} ORDER BY side = 'ask', if(side = 'bid', -price, price)"  # noqa: S608
 
     def _clear_position(self, gap: Gap) -> int:
         """Return where a gap is in the pages: what opened it may be a record between two of them."""

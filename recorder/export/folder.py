@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from engine.errors import UsageError
 from recorder.lock import FolderLock
@@ -45,7 +45,7 @@ class ExportFolder:
         self._identity = identity
         self._before = _entries_before(path, identity)
         self._entries: dict[str, dict[str, Any]] = {}
-        self._progress = (self._partial / PROGRESS).open("a", encoding="utf-8")
+        self._progress = _without_torn_line(self._partial / PROGRESS)
         if not self._progress.tell():
             self._log({"format": MANIFEST_FORMAT, "export": identity})
 
@@ -132,6 +132,7 @@ def export_folder(path: Path, identity: dict[str, Any]) -> Iterator[ExportFolder
         FolderInUseError: another process exports to it.
     """
     _check(path)
+    _entries_before(path, identity)  # before anything is made
     (path / PARTIAL).mkdir(parents=True, exist_ok=True)
     lock = FolderLock(path / PARTIAL)
     try:
@@ -186,10 +187,14 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     whole = path.read_bytes()
-    end = whole.rfind(b"\n") + 1
-    if end < len(whole):
-        os.truncate(path, end)
-    return [json.loads(line) for line in whole[:end].splitlines()]
+    return [json.loads(line) for line in whole[: whole.rfind(b"\n") + 1].splitlines()]
+
+
+def _without_torn_line(path: Path) -> TextIO:
+    """Open a file of lines to append to, without a last one that was cut short."""
+    if path.exists():
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    return path.open("a", encoding="utf-8")
 
 
 def _sync_folder(path: Path) -> None:

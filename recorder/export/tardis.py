@@ -179,12 +179,9 @@ _LEVELS: Final = {"book_delta": "book_levels", "book_snapshot": "snapshot_levels
 
 
 def _whole(source: Source, stream: Stream, start: Start) -> bytes:
-    columns = (
-        f"{_literals(stream.market)}, {start.ts_ms * 1000}, {start.local_ns // 1000}, true, side, price, size"
-    )
-    order = "side = 'ask', if(side = 'bid', -price, price)"
-    sql = f"SELECT {columns} FROM ({stream.book_after(start.position)}) ORDER BY {order}"  # noqa: S608
-    return source.text(sql, "TabSeparated")
+    times = f"{start.ts_ms * 1000}, {start.local_ns // 1000}"
+    columns = f"{_literals(stream.market)}, {times}, true, toString(side), price, size"
+    return source.text(stream.book_after(start.position, columns), "TabSeparated")
 
 
 def _literals(of: Part | Market) -> str:
