@@ -27,7 +27,7 @@ from ext.book import OrderBook
 from recorder.capture import Capture
 from recorder.clickhouse import open_embedded
 from recorder.config import checked
-from recorder.loader import Loader
+from recorder.loader import Loader, give_way
 
 ROUNDS: Final = 3
 SYMBOLS: Final = 100
@@ -176,6 +176,7 @@ async def drain_beside(loader: asyncio.subprocess.Process) -> Facts:
 
 def drain(folder: Path) -> Facts:
     """Load the backlog as a loader does that comes back to its database."""
+    give_way()
     expected = json.loads((folder / "expected.json").read_text())
     with tempfile.TemporaryDirectory(prefix="database-", dir=folder) as place_name:
         place = Path(place_name)

@@ -33,6 +33,7 @@ __all__ = [
     "STATUS_FILE",
     "Loader",
     "LoaderConfig",
+    "give_way",
     "intent_file",
     "run",
     "use_scratch",
@@ -51,6 +52,7 @@ STATUS_MS: Final = 1_000
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 OOM_SCORE: Final = "500"
+NICENESS: Final = 5
 
 logger = logging.getLogger(__name__)
 
@@ -302,6 +304,13 @@ def intent_file(shard: int) -> str:
     return f"loader-{shard}.intent" if shard else INTENT_FILE
 
 
+def give_way() -> None:
+    """Let capture go first where there is not enough for all: a core, memory."""
+    os.nice(NICENESS)
+    with suppress(OSError):  # not on Linux, or not permitted: then capture is as likely to be chosen
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+
+
 def use_scratch(data: Path) -> None:
     """Let the embedded engine read its blocks from a folder on the disk of the data."""
     scratch = data / "clickhouse" / "tmp"
@@ -448,6 +457,5 @@ def _write_status(path: Path, status: dict[str, Any]) -> None:
 def _become_a_process(config: LoaderConfig, stop: threading.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with suppress(OSError):  # not on Linux, or not permitted: then capture is as likely to be chosen
-        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+    give_way()
     use_scratch(config.data)
