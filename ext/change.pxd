@@ -37,7 +37,7 @@ cdef class BookChange:
         self.price_scale_min = min(self.price_scale_min, price_min)
         self.size_scale_min = min(self.size_scale_min, size_min)
 
-    cdef bint deletes(self) noexcept nogil
+    cdef bint is_plain_book(self) noexcept nogil
     cdef int normalise(self, int price_scale, int size_scale) noexcept nogil
     cdef list _side(self, const Levels* side)
 

@@ -49,16 +49,9 @@ cdef class BookChange:
         side.capacity = capacity
         return 0
 
-    cdef bint deletes(self) noexcept nogil:
-        """Whether a size is zero."""
-        cdef Py_ssize_t index
-        for index in range(self.bid_levels.count):
-            if self.bid_levels.sizes[index] == 0:
-                return True
-        for index in range(self.ask_levels.count):
-            if self.ask_levels.sizes[index] == 0:
-                return True
-        return False
+    cdef bint is_plain_book(self) noexcept nogil:
+        """Whether it lists whole sides: no size zero, best levels first, none twice. Of a normalised change."""
+        return _is_plain(&self.bid_levels, -1) and _is_plain(&self.ask_levels, 1)
 
     cdef int normalise(self, int price_scale, int size_scale) noexcept nogil:
         """Bring every number to the given scales, not below the largest spelled; -1, all as before, on overflow."""
@@ -106,6 +99,16 @@ cdef class BookChange:
             )
             for index in range(side.count)
         ]
+
+
+cdef bint _is_plain(const Levels* side, int sign) noexcept nogil:
+    cdef Py_ssize_t index
+    for index in range(side.count):
+        if side.sizes[index] == 0:
+            return False
+        if index and sign * side.prices[index] <= sign * side.prices[index - 1]:
+            return False
+    return True
 
 
 cdef void _free_levels(Levels* side) noexcept:

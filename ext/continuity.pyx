@@ -87,8 +87,11 @@ cdef class Continuity(Decided):
             int64_t missing = -1
 
         if book.state == BookState.LIVE:
-            if change.update_id == book.update_id and book.depth == 1 and self._is_repeat(topic):
-                self._counts.repeats += 1
+            if change.update_id == book.update_id and self._is_repeat(topic):
+                if book.depth == 1:
+                    self._counts.repeats += 1
+                else:
+                    self._counts.duplicates += 1
                 topic.last_recv_ns = self._recv_ns
                 return 0
             if change.update_id == 1:
@@ -109,16 +112,19 @@ cdef class Continuity(Decided):
         return self._apply(topic)
 
     cdef bint _is_repeat(self, Topic topic) except -1:
-        """Whether a level-1 snapshot says what the book says: the same number of levels, all of them there."""
+        """Whether a snapshot says what the book says: the same number of levels, all of them there."""
         cdef:
             OrderBook book = topic.book
             BookChange change = self._decoder.change
             bint is_repeat = False
 
-        if (change.bid_levels.count, change.ask_levels.count) == book.level_counts() and not change.deletes():
+        # Only level 1 repeats itself with another `seq`.
+        if book.depth != 1 and (change.seq != book.seq or change.seq == 0 or book.rpi is not None):
+            return False
+        if (change.bid_levels.count, change.ask_levels.count) == book.level_counts():
             # Compared as a delta is: the levels that are there must keep their values.
             change.is_snapshot = False
-            is_repeat = self._fit(topic) != FIT_OVERFLOW and book.contains(change)
+            is_repeat = self._fit(topic) != FIT_OVERFLOW and change.is_plain_book() and book.contains(change)
             change.is_snapshot = True
         return is_repeat
 

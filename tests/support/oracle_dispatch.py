@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from tests.support.oracle_book import SlowBook, TooManyDigitsError
 from tests.support.oracle_decoder import BookMessage, Decoded, Other, Refused, TradeMessage, decode
@@ -87,9 +88,11 @@ class SlowDispatcher:
     def _snapshot(self, entry: SlowTopic, message: BookMessage) -> bool:
         book = entry.book
         if entry.state == LIVE:
-            is_repeat = message.depth == 1 and message.update_id == entry.update_id
-            if is_repeat and book.equals(message.bids, message.asks):
-                self.counters["repeats"] += 1
+            is_numbered_alike = message.update_id == entry.update_id and (
+                message.depth == 1 or (0 < message.seq == entry.seq and is_plain(message))
+            )
+            if is_numbered_alike and book.equals(message.bids, message.asks):
+                self.counters["repeats" if message.depth == 1 else "duplicates"] += 1
                 return False
             cause = self._hole_before(entry, message)
             if cause is not None:
@@ -148,6 +151,15 @@ class SlowDispatcher:
         entry.seq = message.seq
         entry.close_gap()
         return True
+
+
+def is_plain(message: BookMessage) -> bool:
+    """Whether a snapshot lists whole sides: no size zero, best levels first, none twice."""
+    for levels, sign in ((message.bids, -1), (message.asks, 1)):
+        prices = [sign * Decimal(mantissa).scaleb(-scale) for (mantissa, scale), _ in levels]
+        if prices != sorted(set(prices)) or not all(size for _, (size, _) in levels):
+            return False
+    return True
 
 
 def falls(seq: int, last: int) -> bool:
