@@ -7,7 +7,8 @@
     │   ├── ConnectError       no connection: name resolution, refusal, TLS, handshake
     │   ├── HttpStatusError    a REST answer with a status other than 200
     │   ├── RetCodeError       a REST answer whose retCode is not 0
-    │   └── AnswerError        a REST answer that is not what the venue documents
+    │   ├── AnswerError        a REST answer that is not what the venue documents
+    │   └── NotSentError       a REST request that was not sent: it got no allowance in time
     ├── UsageError           the caller asked for something that cannot be; also a ValueError
     │   ├── ConfigError        an option: which one, its value, the rule
     │   ├── EndpointError      a URL, an environment or a region
@@ -28,6 +29,7 @@ __all__ = [
     "EndpointError",
     "HttpStatusError",
     "InternalError",
+    "NotSentError",
     "PeerError",
     "RetCodeError",
     "TapeheadError",
@@ -89,6 +91,10 @@ class AnswerError(PeerError):
         super().__init__(f"answer of {path} was not understood: {detail}", remedy)
         self.path = path
         self.detail = detail
+
+
+class NotSentError(PeerError):
+    """A request was not sent, and so changed nothing: there was no allowance for it in time, or no clock."""
 
 
 class UsageError(TapeheadError, ValueError):

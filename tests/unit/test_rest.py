@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 import engine
+from engine.bybit import http as http_module
 from engine.bybit import rest as rest_module
 from engine.bybit.instruments import parse
 from engine.bybit.pacer import Pacer
@@ -81,7 +82,7 @@ def test_instruments_are_asked_for_page_by_page_with_the_cursor_as_it_came() -> 
 
 
 def test_pages_without_an_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_module, "PAGES_MAX", 3)
+    monkeypatch.setattr(http_module, "PAGES_MAX", 3)
     endless = '{"retCode":0,"result":{"list":[],"nextPageCursor":"again"}}'
     with pytest.raises(engine.AnswerError, match="more than 3 pages"):
         run(asked(answering(endless), lambda rest: rest.instruments("linear")))
@@ -115,7 +116,7 @@ def test_a_bad_answer_is_an_error_of_its_kind(
 
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_module, "ANSWER_BYTES_MAX", 1000)
+    monkeypatch.setattr(http_module, "ANSWER_BYTES_MAX", 1000)
     with pytest.raises(engine.AnswerError, match="longer than 1000 bytes"):
         run(asked(answering("x" * 100_000), lambda rest: rest.tickers("linear")))
 
@@ -209,7 +210,7 @@ def test_a_burst_is_spread_over_the_windows_of_the_allowance() -> None:
 
 
 def test_the_waiting_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_module, "WAITING_MAX", 0)
+    monkeypatch.setattr(http_module, "WAITING_MAX", 0)
     with pytest.raises(engine.UsageError, match="ask for less at a time"):
         run(asked(answering(GOOD), lambda rest: rest.tickers("linear")))
 
