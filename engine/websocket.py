@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
-from picows import WSError, WSMsgType, WSTransport, ws_connect
+from picows import WSError, WSListener, WSMsgType, WSTransport, ws_connect
 from picows.picows import WSCloseHandshake
 
 from engine.config import FeedOptions
@@ -47,7 +47,7 @@ class WebsocketOpener:
     def __init__(self) -> None:
         self._tls: ssl.SSLContext | None = None
 
-    async def __call__(self, frames: FrameListener, url: str, options: FeedOptions) -> Transport:
+    async def __call__(self, frames: WSListener, url: str, options: FeedOptions) -> Transport:
         """Open one; within ``connect_timeout_s`` or not at all."""
         async with asyncio.timeout(options.connect_timeout_s):
             transport, _ = await ws_connect(

@@ -1,6 +1,7 @@
 """Where the venue is: one table of environments and regions, and the rule which URLs are acceptable."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,25 +14,37 @@ __all__ = [
     "Hosts",
     "check_url",
     "hosts",
+    "private_url",
     "public_base",
     "public_path",
     "rest_base",
+    "trade_url",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """Base URLs of one environment: no path, no trailing slash; empty = the venue lists none."""
+    """Base URLs of one environment: no path, no trailing slash; empty = the venue lists none.
+
+    ``private`` is that of the account's streams where it is another than ``websocket``.
+    """
 
     rest: str
     websocket: str
+    private: str = ""
+    has_order_entry: bool = True
 
 
 ENVIRONMENTS: Final = {
     "mainnet": Hosts("https://api.bybit.com", "wss://stream.bybit.com"),
     "testnet": Hosts("https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com"),
     # Demo has no public streams of its own: its prices are mainnet's.
-    "demo": Hosts("https://api-demo.bybit.com", "wss://stream.bybit.com"),
+    "demo": Hosts(
+        "https://api-demo.bybit.com",
+        "wss://stream.bybit.com",
+        private="wss://stream-demo.bybit.com",
+        has_order_entry=False,
+    ),
 }
 
 REGIONS: Final = {
@@ -44,6 +57,9 @@ REGIONS: Final = {
     "id": Hosts("https://api.bybit.id", "wss://stream.bybit.id"),
     "jp": Hosts("https://api.manepa.jp", "wss://stream.manepa.jp"),
 }
+
+
+_ACTIVE_TIME: Final = re.compile(r"([0-9]{1,3})([sm])", re.ASCII)
 
 
 def hosts(environment: str = "mainnet", region: str = "") -> Hosts:
@@ -78,6 +94,40 @@ def public_base(environment: str = "mainnet", *, region: str = "", url: str | No
 def public_path(category: str) -> str:
     """Return what is added to `public_base` for a category."""
     return "misc/status" if category == "status" else category
+
+
+def private_url(
+    environment: str, *, region: str = "", url: str | None = None, max_active_time: str = ""
+) -> str:
+    """Return the URL of the account's streams; ``url`` replaces the environment's base.
+
+    ``max_active_time`` (``30s`` to ``600s``, or ``1m`` to ``10m``) is how long the venue keeps a silent one.
+    """
+    return _account_url("/v5/private", environment, region, url, max_active_time)
+
+
+def trade_url(
+    environment: str, *, region: str = "", url: str | None = None, max_active_time: str = ""
+) -> str | None:
+    """Return the URL of order entry, None where the venue has none (demo): orders go by REST there."""
+    if not hosts(environment, region).has_order_entry:
+        return None
+    return _account_url("/v5/trade", environment, region, url, max_active_time)
+
+
+def _account_url(path: str, environment: str, region: str, url: str | None, max_active_time: str) -> str:
+    known = hosts(environment, region)
+    base = (known.private or known.websocket) if url is None else url
+    if not base:
+        raise EndpointError(region, "has no stream that the venue lists", "give its base as url=wss://...")
+    check_url(base, secure="wss", plain="ws")
+    if not max_active_time:
+        return base.rstrip("/") + path
+    match = _ACTIVE_TIME.fullmatch(max_active_time)
+    seconds = int(match[1]) * (60 if match[2] == "m" else 1) if match else 0
+    if not 30 <= seconds <= 600:
+        raise EndpointError(max_active_time, "is no max_active_time", "use 30s to 600s, or 1m to 10m")
+    return f"{base.rstrip('/')}{path}?max_active_time={max_active_time}"
 
 
 def rest_base(environment: str = "mainnet", *, region: str = "", url: str | None = None) -> str:
