@@ -47,7 +47,7 @@ BOTH: Final = EXCH | LOCAL
 POWERS: Final = np.array([float(f"1e{scale}") for scale in range(32)])
 
 COPY_BYTES: Final = 1 << 20
-DEFLATE_LEVEL: Final = 6
+DEFLATE_LEVEL: Final = 1  # two thirds of the time of 6, and a quarter larger
 
 Events = NDArray[np.void]
 
@@ -75,7 +75,7 @@ def _write(stream: Stream, path: Path, name: str) -> Written:
     with (
         raw.open("rb") as file,
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=DEFLATE_LEVEL) as archive,
-        archive.open(zipfile.ZipInfo("data.npy"), "w", force_zip64=True) as member,
+        archive.open("data.npy", "w", force_zip64=True) as member,
     ):
         _copy(file, member, rows)
     raw.unlink()
