@@ -1,19 +1,22 @@
 """A connection without its socket: what it asks for, and what follows for its subscriptions."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import orjson
 
 from simulator.faults import Peer, Verdict
 from simulator.hub import Outlet
 from simulator.session import Answer, Session
-from simulator.venue import Venue
+
+if TYPE_CHECKING:
+    from simulator.venue import Venue
 
 
 class Client:
     """Joins the hub when made; the owner calls `leave` at its end. Runs on one thread."""
 
-    def __init__(self, venue: Venue, peer: Peer, outlet: Outlet) -> None:
+    def __init__(self, venue: "Venue", peer: Peer, outlet: Outlet) -> None:
         self.peer = peer
         self._venue = venue
         self._outlet = outlet
@@ -27,6 +30,11 @@ class Client:
             lambda: venue.clock() // 1_000_000,
         )
         venue.hub.join(outlet, peer)
+
+    @property
+    def topics(self) -> list[str]:
+        """What is subscribed."""
+        return list(self.session.topics)
 
     def request(self, text: bytes) -> bool:
         """Perform and answer one frame of the client; return whether the connection is to be closed."""

@@ -11,8 +11,10 @@ from typing import NoReturn
 
 import uvloop
 
-from simulator.clock import system_clock, wall_ns
+from simulator.clock import Clock, system_clock, wall_ns
 from simulator.errors import MachineError, SimulatorError
+from simulator.exchange.exchange import Exchange
+from simulator.exchange.journal import Journal
 from simulator.faults import Plan, describe_faults, read_script
 from simulator.generated import Generated
 from simulator.hub import Hub
@@ -88,6 +90,18 @@ def parser() -> argparse.ArgumentParser:
     market.add_argument("--messages", type=int, help="stop once so many data frames were sent")
     market.add_argument("--seed", type=int, default=1, help="the same seed gives the same market")
     market.add_argument("--start-ms", type=int, help="market time to begin at (default: now)")
+    trading = options.add_argument_group("exchange")
+    trading.add_argument(
+        "--account",
+        action="append",
+        default=[],
+        metavar="KEY:SECRET:BALANCE",
+        help="open an account; the market becomes an exchange (options: see docs/simulator.md)",
+    )
+    trading.add_argument("--exchange-log", type=Path, help="JSON lines of every order event and fill")
+    trading.add_argument(
+        "--count-addresses", action="store_true", help="HTTP 403 above 600 requests in 5 s from an address"
+    )
     faults = options.add_argument_group("faults")
     faults.add_argument("--faults", type=Path, metavar="FILE", help="script of faults, JSON or .toml")
     faults.add_argument("--list-faults", action="store_true", help="list the faults and their parameters")
@@ -117,12 +131,33 @@ async def run(arguments: argparse.Namespace) -> None:
             limits = {"seed": arguments.seed, "rate": arguments.rate, "messages": arguments.messages}
             source = Generated(listed, hub, switches, clock, **limits)
         ports = {"host": arguments.host, "port": arguments.port, "rest_port": arguments.rest_port}
-        async with serve(source, hub, switches, clock, **ports) as simulator:
+        exchange = _exchange(arguments, source, hub, clock)
+        async with serve(source, hub, switches, clock, **ports, exchange=exchange) as simulator:
             _say({"ready": True, "ws": simulator.ws, "rest": simulator.rest})
             await _until_stopped(simulator, stop)
     finally:
         if log is not None:
             log.close()
+
+
+def _exchange(arguments: argparse.Namespace, source: Source, hub: Hub, clock: Clock) -> Exchange | None:
+    """Return the exchange of the accounts that were named, None where there is none."""
+    if not arguments.account:
+        return None
+    if not isinstance(source, Generated):
+        raise SimulatorError("--account needs a generated market: name --symbols instead of --playback")
+    exchange = Exchange(
+        source,
+        hub,
+        clock,
+        journal=Journal(arguments.exchange_log),
+        seed=arguments.seed,
+        counts_addresses=arguments.count_addresses,
+    )
+    for text in arguments.account:
+        exchange.engine.accounts.open_text(text)
+    exchange.prepare()
+    return exchange
 
 
 async def _until_stopped(simulator: Simulator, stop: asyncio.Event) -> None:

@@ -1,5 +1,6 @@
 """The generated source: a market a symbol, moved in turn, at a rate, as long as somebody is subscribed."""
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -9,6 +10,7 @@ from simulator.faults import Change
 from simulator.hub import Hub
 from simulator.instruments import Instrument, Listing
 from simulator.live import LiveMarket
+from simulator.market import Trade
 from simulator.notices import Notices
 from simulator.pacing import Pacer
 from simulator.source import IDLE
@@ -55,7 +57,8 @@ class Generated:
         self._notices_watched = False
         self._turn = 0
 
-    def _market(self, category: str, symbol: str) -> LiveMarket:
+    def market(self, category: str, symbol: str) -> LiveMarket:
+        """Return the market of a listed symbol."""
         key = (category, symbol)
         if key not in self.markets:
             self.markets[key] = self.make_market(self.listings[key])
@@ -67,6 +70,11 @@ class Generated:
         random = Random(f"{self._seed}:{instrument.category}:{instrument.symbol}")  # noqa: S311 (a market, not a secret)
         tape = Tape(listing, random, self._lap_steps)
         return LiveMarket(tape, self._hub, self._switches, random, self._ms())
+
+    def observe(self, category: str, symbol: str, observer: Callable[[list[Trade]], None]) -> None:
+        """Tell of every step of a market from now on; it moves though nobody is subscribed."""
+        self.market(category, symbol).observer = observer
+        self._hub.changed.set()
 
     def _ms(self) -> int:
         """Return the market time in ms; while nobody watches, it follows the clock."""
@@ -103,7 +111,7 @@ class Generated:
         if category == STATUS or topic.partition(".")[0] in COIN_KINDS:
             return self.notices.opening(category, topic, ms, self.instruments(category))
         found = [
-            self._market(category, symbol).opening(topic, ms) for symbol in self._symbols(category, topic)
+            self.market(category, symbol).opening(topic, ms) for symbol in self._symbols(category, topic)
         ]
         return found[0] if len(found) == 1 else []
 
@@ -113,7 +121,11 @@ class Generated:
             self._hub.changed.clear()
             if not self._watched:
                 self._pacer.resume(now_ns)
-            self._watched = [market for market in self.markets.values() if market.look_who_watches()]
+            self._watched = [
+                market
+                for market in self.markets.values()
+                if market.look_who_watches() or market.observer is not None
+            ]
             self._notices_watched = self.notices.look_who_watches()
         if self._notices_watched:
             self.notices.publish(now_ns // 1_000_000, [one.instrument for one in self.listings.values()])
@@ -134,7 +146,7 @@ class Generated:
         """Let something happen to a market; one that nobody has used yet is made first."""
         key = (change.category, change.symbol)
         if key in self.listings and change.name not in ("listing", "maintenance"):
-            self._market(*key)
+            self.market(*key)
         CHANGES[change.name](self, change)
         self._hub.changed.set()
 
@@ -152,23 +164,23 @@ class Generated:
 
     def book(self, category: str, symbol: str, depth: Depth) -> tuple[Window, dict[str, int]] | None:
         """Return the last published window of a depth."""
-        return self._market(category, symbol).book(depth) if depth in DEPTHS[category] else None
+        return self.market(category, symbol).book(depth) if depth in DEPTHS[category] else None
 
     def trades(self, category: str, symbol: str) -> list[dict[str, Any]]:
         """Return the latest trades, newest first."""
-        return self._market(category, symbol).trades()
+        return self.market(category, symbol).trades()
 
     def ticker(self, category: str, symbol: str) -> dict[str, str]:
         """Return the ticker's fields."""
-        return self._market(category, symbol).ticker()
+        return self.market(category, symbol).ticker()
 
     def candles(self, category: str, symbol: str, interval: str) -> list[dict[str, Any]]:
         """Return the candles since the market began."""
-        return self._market(category, symbol).candles(interval)
+        return self.market(category, symbol).candles(interval)
 
     def limits(self, category: str, symbol: str) -> tuple[int, int]:
         """Return the highest bid and the lowest ask that are let in, in ticks."""
-        return self._market(category, symbol).limits()
+        return self.market(category, symbol).limits()
 
     def statuses(self) -> list[dict[str, Any]]:
         """Return the maintenances that were announced."""

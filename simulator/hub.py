@@ -146,6 +146,10 @@ class Hub:
         """Queue the answer to an op for one connection."""
         self._queue(self.sendings[outlet], op, payload)
 
+    def end(self, outlet: Outlet, ending: Ending) -> None:
+        """End a connection after what is queued for it."""
+        self._put(self.sendings[outlet], ending)
+
     def _queue(self, sending: Sending, topic: str, payload: bytes) -> None:
         if sending.peer is None or not self.plan.faults:
             self._put(sending, payload)

@@ -1,6 +1,7 @@
 """One generated symbol while it is served: its place on the tape, and all that depends on the time."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -10,7 +11,7 @@ from simulator.candles import INTERVALS, Candles
 from simulator.hub import Hub, Stream
 from simulator.market import BOOK_BEATS, Trade
 from simulator.switches import Switches
-from simulator.tape import SELDOM, Tape, Trades, Window
+from simulator.tape import SELDOM, Follower, Tape, Trades, Window
 from simulator.ticker import Ticker, changed_fields
 from simulator.topics import FULL, KLINE_CATEGORIES, RPI, Depth
 
@@ -50,6 +51,7 @@ class LiveMarket:
         self._hub = hub
         self._switches = switches
         self._books_watched = self._seldom_watched = False
+        self.observer: Callable[[list[Trade]], None] | None = None
         self._caught_up = 0
         self._position = 0
         self._seq_base = random.randrange(10**11, 9 * 10**11)
@@ -127,6 +129,8 @@ class LiveMarket:
         self._position += 1
         if self._position == len(self._tape.steps):
             self._next_lap()
+        if self.observer is not None:
+            self.observer(step.trades.trades if step.trades is not None else [])
         return count if self._books_watched else 1
 
     def _catch_up(self) -> None:
@@ -267,6 +271,7 @@ class LiveMarket:
         """Take over from the same symbol on another grid: numbers go on, books begin anew with u = 1."""
         self._seq = self._seq_base = before._seq + 1
         self._trade_count = before._trade_count
+        self.observer = before.observer
         for lane in self.lanes:
             lane.seq = self._seq
         self.renumber(1)
@@ -281,6 +286,23 @@ class LiveMarket:
         lane = self.lanes[self._tape.depths.index(depth)]
         numbers = {"ts": lane.ts_ms, "u": lane.stream.u, "seq": lane.seq, "cts": lane.cts_ms}
         return self._tape.window(depth, lane.published), numbers
+
+    @property
+    def seq(self) -> int:
+        """The sequence number of the last step."""
+        return self._seq
+
+    def prices(self) -> tuple[int, int, int]:
+        """Return the last, mark and index price, in ticks."""
+        return self._ticker.last, self._ticker.mark(), self._ticker.index()
+
+    def follower(self) -> Follower:
+        """Return a window of the depth that orders are matched against."""
+        return Follower(self._tape, 25 if 25 in self._tape.depths else 50)
+
+    def published(self, depth: Depth) -> int:
+        """Return how many messages of a depth the lap has published."""
+        return self.lanes[self._tape.depths.index(depth)].published
 
     def trades(self) -> list[dict[str, Any]]:
         """Return the latest trades as REST lists them, newest first."""

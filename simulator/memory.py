@@ -8,9 +8,12 @@ for at_ns, item in client.take(): ...
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 from simulator.answers import Answer, Answers
-from simulator.client import Client
+from simulator.exchange.exchange import Exchange
+from simulator.exchange.journal import Journal
+from simulator.exchange.rest import Reply, SignedRest
 from simulator.faults import Close, Ending, Item, Peer, Plan, Refusal
 from simulator.faults.fault import NEVER_NS
 from simulator.generated import Generated
@@ -36,7 +39,7 @@ class MemoryConnection:
         self._venue = venue
         self._messages = Messages()
         self._arrived: deque[tuple[int, Item]] = deque()
-        self._client = Client(venue.venue, peer, self)
+        self._client = venue.venue.client(peer, self)
 
     def send(self, text: bytes) -> None:
         """Send a text message to the venue; to a connection that has ended it is lost."""
@@ -85,6 +88,8 @@ class MemoryVenue:
         start_ns: int = START_NS,
         log: FrameLog | None = None,
         lap_steps: int | None = None,
+        trades: bool = False,
+        journal: Journal | None = None,
     ) -> None:
         self.now_ns = start_ns
         self.ended: list[MemoryConnection] = []
@@ -93,7 +98,10 @@ class MemoryVenue:
         self.source = Generated(
             listed, self.hub, chosen, self._now, seed=seed, rate=rate, lap_steps=lap_steps
         )
-        self.venue = Venue(self.hub, self.source, chosen, self._now)
+        self.exchange: Exchange | None = None
+        if trades:
+            self.exchange = Exchange(self.source, self.hub, self._now, journal=journal, seed=seed)
+        self.venue = Venue(self.hub, self.source, chosen, self._now, self.exchange)
         self._answers = Answers(self.venue)
         self._play_ns = start_ns
 
@@ -109,10 +117,19 @@ class MemoryVenue:
         """Return what REST answers; the caller lets its delay pass."""
         return self._answers.get(path, query)
 
+    def signed(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> list[Reply]:
+        """Send a signed request; the list has its answer when it has come, perhaps never."""
+        found: list[Reply] = []
+        if self.exchange is not None:
+            SignedRest(self.exchange).handle(method, target, headers, body, "127.0.0.1", found.append)
+        self.bury()
+        return found
+
     def next_ns(self) -> int:
         """Return when something happens next, if nobody does anything; NEVER_NS where nothing will."""
         play_ns = self.now_ns if self.hub.changed.is_set() else self._play_ns
-        return max(self.now_ns, min(play_ns, self.hub.next_ns(), self.hub.plan.next_ns()))
+        due_ns = self.exchange.next_ns() if self.exchange is not None else NEVER_NS
+        return max(self.now_ns, min(play_ns, due_ns, self.hub.next_ns(), self.hub.plan.next_ns()))
 
     def advance(self, until_ns: int) -> None:
         """Let everything happen up to and including a moment, each thing at its own time."""

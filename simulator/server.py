@@ -13,6 +13,7 @@ from picows import ws_create_server
 
 from simulator.clock import Clock
 from simulator.errors import MachineError, SimulatorError
+from simulator.exchange.exchange import Exchange
 from simulator.hub import Hub
 from simulator.rest import Rest
 from simulator.source import IDLE, Source
@@ -22,6 +23,8 @@ from simulator.websocket import Door
 
 REQUEST_BYTES_MAX = 1 << 20
 TICK_S_MAX = 3_600.0
+SHUTDOWN_S = 1.0
+"""Requests that are still without an answer at the end are given this."""
 
 T = TypeVar("T")
 
@@ -47,6 +50,7 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     rest_port: int = 0,
+    exchange: Exchange | None = None,
 ) -> AsyncIterator[Simulator]:
     """Serve a source that publishes to `hub`, until the block ends. Port 0 is any free one.
 
@@ -54,9 +58,9 @@ async def serve(
     """
     if not is_loopback(host):
         raise SimulatorError(f"host was {host!r}; the simulator serves loopback only: use 127.0.0.1")
-    venue = Venue(hub, source, switches, clock)
+    venue = Venue(hub, source, switches, clock, exchange)
     door = Door(venue)
-    runner = web.AppRunner(Rest(venue).application(), access_log=None)
+    runner = web.AppRunner(Rest(venue).application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
         await _listen(web.TCPSite(runner, host, rest_port).start(), "--rest-port", rest_port)

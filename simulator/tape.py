@@ -149,6 +149,32 @@ class Tape:
         return window
 
 
+class Follower:
+    """The window of one depth, moved along the tape message by message. Runs on one thread."""
+
+    def __init__(self, tape: Tape, depth: Depth) -> None:
+        self.depth = depth
+        self._tape = tape
+        lane = tape.depths.index(depth)
+        self._messages = [
+            template for step in tape.steps for one, template in (*step.books, *step.seldom) if one == lane
+        ]
+        self._place = 0
+        self._window = tape.window(depth, 0)
+
+    def at(self, published: int) -> Window:
+        """Return the window after so many messages of the lap; it is valid until the next call."""
+        if published < self._place:
+            self._place, self._window = 0, self._tape.window(self.depth, 0)
+        for template in self._messages[self._place : published]:
+            data = orjson.loads(template % (0, 0, 0, 0))["data"]
+            self._window.apply(data["b"], data["a"])
+        if published > self._place:
+            self._window.sort()
+        self._place = published
+        return self._window
+
+
 class _Windows:
     """The last published window of each depth while the lap is made."""
 

@@ -76,7 +76,7 @@ class Ticker:
                 "volume24h": decimal_text(volume, instrument.size_decimals, trim=True),
                 "turnover24h": decimal_text(turnover, decimals, trim=True),
                 "price24hPcnt": ratio,
-                "usdIndexPrice": instrument.price(self._index()),
+                "usdIndexPrice": instrument.price(self.index()),
             }
         dated = instrument.delivery_ms()
         return {
@@ -87,8 +87,8 @@ class Ticker:
             "highPrice24h": instrument.price(self.high),
             "lowPrice24h": instrument.price(self.low),
             "prevPrice1h": instrument.price(self.previous),
-            "markPrice": instrument.price((self.top[0] + self.top[2]) // 2),
-            "indexPrice": instrument.price(self._index()),
+            "markPrice": instrument.price(self.mark()),
+            "indexPrice": instrument.price(self.index()),
             **self._open_interest(),
             "turnover24h": decimal_text(rescaled(turnover, decimals, VOLUME_DECIMALS), VOLUME_DECIMALS),
             "volume24h": decimal_text(
@@ -174,7 +174,12 @@ class Ticker:
             "volume24h": size(self.volume),
         }
 
-    def _index(self) -> int:
+    def mark(self) -> int:
+        """Return the mark price, in ticks."""
+        return (self.top[0] + self.top[2]) // 2
+
+    def index(self) -> int:
+        """Return the index price, in ticks."""
         return (self.top[0] + self.top[2]) // 2 + self.volume % 7 - 3
 
     def _open_interest_steps(self) -> int:

@@ -16,9 +16,8 @@ from picows import (
     WSUpgradeResponseWithListener,
 )
 
-from simulator.client import Client
 from simulator.faults import Close, Ending, Peer, Refusal, Reset
-from simulator.venue import Venue
+from simulator.venue import AnyClient, Venue
 
 WRITE_HIGH_BYTES = 1 << 19
 """Above this a connection asks the source to wait, where the source can."""
@@ -75,7 +74,7 @@ class Connection(WSListener):
         super().__init__()
         self.number = peer.number
         self.writable = True
-        self.client: Client | None = None
+        self.client: AnyClient | None = None
         self._peer = peer
         self._door = door
         self._transport: WSTransport | None = None
@@ -84,7 +83,7 @@ class Connection(WSListener):
     @property
     def topics(self) -> list[str]:
         """What the connection is subscribed to."""
-        return list(self.client.session.topics) if self.client is not None else []
+        return list(self.client.topics) if self.client is not None else []
 
     @property
     def category(self) -> str:
@@ -134,7 +133,7 @@ class Connection(WSListener):
         """Begin."""
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
-        self.client = Client(self._door.venue, self._peer, self)
+        self.client = self._door.venue.client(self._peer, self)
         self._door.connections.add(self)
         self._touch()
 

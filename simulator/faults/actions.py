@@ -13,6 +13,7 @@ class Peer:
     category: str
     gateway: str = ""
     opened_ns: int = 0
+    address: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,22 +38,27 @@ def read_script(path: Path) -> list[dict[str, Any]]:
 
 def check_script(script: Any) -> list[dict[str, Any]]:
     """Return the script, or raise SimulatorError for its first entry that cannot be armed."""
+    return check_entries(script, KINDS)
+
+
+def check_entries(script: Any, kinds: dict[str, Kind]) -> list[dict[str, Any]]:
+    """Return a script of some kinds of faults, or raise SimulatorError for its first wrong entry."""
     if not isinstance(script, list) or not all(isinstance(entry, dict) for entry in script):
         raise SimulatorError('a script is a list of objects, as in [{"fault": "drop", "frame": 5}]')
     if len(script) > SCRIPT_ENTRIES_MAX:
         raise SimulatorError(f"the script had {len(script)} entries; it takes {SCRIPT_ENTRIES_MAX}")
     for number, entry in enumerate(script, start=1):
-        _check_entry(number, entry)
+        _check_entry(number, entry, kinds)
     return script
 
 
-def _check_entry(number: int, entry: dict[str, Any]) -> None:
+def _check_entry(number: int, entry: dict[str, Any], kinds: dict[str, Kind]) -> None:
     name = entry.get("fault")
-    if name not in KINDS:
-        near = difflib.get_close_matches(str(name), KINDS, 1)
+    if name not in kinds:
+        near = difflib.get_close_matches(str(name), kinds, 1)
         hint = f"did you mean {near[0]!r}" if near else "see --list-faults"
         raise SimulatorError(f"entry {number}: fault was {name!r}, which is none; {hint}")
-    kind = KINDS[str(name)]
+    kind = kinds[str(name)]
     allowed = {**COMMON, **kind.values}
     for key, value in entry.items():
         if key == "fault":

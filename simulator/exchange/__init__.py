@@ -1,0 +1,1 @@
+"""The simulator as an exchange: accounts, orders, positions, and what the venue says of them."""
