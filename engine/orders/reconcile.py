@@ -8,14 +8,24 @@ history and executions, until one finds it or all three, asked late enough, do n
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from engine.bybit.models import ExecutionRow, OrderRow, PositionRow, WalletRow
+from engine.bybit.models import (
+    ExecutionRow,
+    OrderRow,
+    PositionRow,
+    WalletRow,
+    read_execution,
+    read_order,
+    read_position,
+    read_wallet,
+)
+from engine.errors import AnswerError
 from engine.orders.account import Account
 from engine.orders.events import AccountEvent
 from engine.orders.order import Order, State
 
-__all__ = ["SWEEPS", "Ask", "Reconciler", "What"]
+__all__ = ["SWEEPS", "Ask", "Reconciler", "What", "read_rows"]
 
 Row = OrderRow | ExecutionRow | PositionRow | WalletRow
 
@@ -73,6 +83,20 @@ class _Search:
     absent: set[What] = field(default_factory=set)
 
 
+def read_rows(
+    ask: Ask, raw_rows: Iterable[Mapping[str, Any]], time_ms: int
+) -> tuple[list[Row], list[AnswerError]]:
+    """Read the rows of an answer made at ``time_ms``; what cannot be read is told apart."""
+    rows: list[Row] = []
+    errors: list[AnswerError] = []
+    for raw in raw_rows:
+        try:
+            rows.append(_read(ask, raw, time_ms))
+        except AnswerError as error:
+            errors.append(error)
+    return rows, errors
+
+
 class Reconciler:
     """Decides what to ask for an account and reads the answers into it.
 
@@ -128,20 +152,23 @@ class Reconciler:
         self._asked.update(asks)
         return asks
 
-    def answered(self, ask: Ask, rows: Sequence[Row], asked_ms: int) -> list[AccountEvent]:
+    def answered(
+        self, ask: Ask, rows: Sequence[Row], asked_ms: int, *, unread: int = 0
+    ) -> list[AccountEvent]:
         """Take all rows of an answer. ``asked_ms``: a venue's time that had surely come when it was asked.
 
-        The timestamp of the request is one, the time in the answer is not.
+        The timestamp of the request is one, the time in the answer is not. ``unread``: how many rows could
+        not be read; such an answer proves nothing missing.
         """
         self._asked.discard(ask)
         events: list[AccountEvent] = []
         for row in rows:
             events += self._take(row, asked_ms)
         if ask.order is not None:
-            events += self._searched(ask, ask.order, rows, asked_ms)
+            events += self._searched(ask, ask.order, bool(rows or unread), asked_ms)
         elif ask in self._wanted:
             del self._wanted[ask]
-            events += self._swept(ask, rows, asked_ms)
+            events += self._swept(ask, rows, asked_ms, is_whole=not unread)
         return events
 
     def failed(self, ask: Ask, now_ms: int) -> None:
@@ -175,7 +202,7 @@ class Reconciler:
             asks.append(_ask(What.EXECUTIONS, category, window))
         return asks
 
-    def _swept(self, ask: Ask, rows: Sequence[Row], asked_ms: int) -> list[AccountEvent]:
+    def _swept(self, ask: Ask, rows: Sequence[Row], asked_ms: int, *, is_whole: bool) -> list[AccountEvent]:
         if ask.what is What.POSITIONS:
             self._ask_for_flat(ask, rows)
         if ask.what is not What.OPEN:
@@ -185,7 +212,7 @@ class Reconciler:
             order = isinstance(row, OrderRow) and self._account.order("", category, row.order_id)
             if order:
                 self._seen[category].add(order)
-        first_ms = min(asked_ms, self._open_asked_ms.get(category, asked_ms))
+        first_ms = min(asked_ms if is_whole else 0, self._open_asked_ms.get(category, asked_ms))
         self._open_asked_ms[category] = first_ms
         if any(other.what is What.OPEN and other.category == category for other in self._wanted):
             return []
@@ -214,15 +241,15 @@ class Reconciler:
         search.waiting = set(wanted)
         return [_ask(what, order.intent.category, params, order) for what in sorted(wanted)]
 
-    def _searched(self, ask: Ask, order: Order, rows: Sequence[Row], asked_ms: int) -> list[AccountEvent]:
+    def _searched(self, ask: Ask, order: Order, is_found: bool, asked_ms: int) -> list[AccountEvent]:
         search = self._searches.get(order)
         if search is None:
             return []
         search.waiting.discard(ask.what)
-        if rows or search.proof_ms != order.proof_ms:
+        if is_found or search.proof_ms != order.proof_ms:
             search.proof_ms = order.proof_ms
             search.absent.clear()
-        if not rows and asked_ms > order.proof_ms:
+        if not is_found and asked_ms > order.proof_ms:
             search.absent.add(ask.what)
         if search.absent == LOOKED_IN:
             search.absent.clear()
@@ -237,3 +264,13 @@ class Reconciler:
 
 def _ask(what: What, category: str, params: Mapping[str, str], order: Order | None = None) -> Ask:
     return Ask(what, category, {"category": category, **params, "limit": ROWS_A_PAGE[what]}, order)
+
+
+def _read(ask: Ask, raw: Mapping[str, Any], time_ms: int) -> Row:
+    if ask.what is What.EXECUTIONS:
+        return read_execution(raw, ask.category)
+    if ask.what is What.POSITIONS:
+        return read_position(raw, ask.category)
+    if ask.what is What.WALLET:
+        return read_wallet(raw, time_ms)
+    return read_order(raw, ask.category)

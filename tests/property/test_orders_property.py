@@ -11,7 +11,7 @@ from tests.support.order_traffic import Traffic
 STEPS = 250
 
 
-@pytest.mark.parametrize("number", range(60))
+@pytest.mark.parametrize("number", range(40))
 def test_the_account_is_never_wrong_and_at_last_the_exchange_s(random: Random, number: int) -> None:
     traffic = Traffic(random)
     for _ in range(STEPS):
@@ -22,7 +22,7 @@ def test_the_account_is_never_wrong_and_at_last_the_exchange_s(random: Random, n
 
 def test_the_traffic_has_what_it_is_to_prove(random: Random) -> None:
     seen: set[object] = set()
-    for _ in range(20):
+    for _ in range(8):
         traffic = Traffic(random)
         for _ in range(STEPS):
             traffic.step()

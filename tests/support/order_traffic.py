@@ -57,7 +57,7 @@ class Traffic:
         """Something happens, some time passes, and what is due arrives."""
         if not self.is_calm:
             self._do_something()
-        self.now_ms += self.random.choice((0, 1, 5, 40, 300))
+        self.now_ms += 500 if self.is_calm else self.random.choice((0, 1, 5, 40, 300))
         self.exchange.now_ms = self.now_ms
         while self._queue and self._queue[0][0] <= self.now_ms:
             heapq.heappop(self._queue)[2]()
