@@ -25,8 +25,8 @@ build: $(VENV)/.built  ## make .venv and compile the core in place
 demo: build  ## simulator -> capture -> spool -> embedded ClickHouse, then a report; needs no network, key or database
 	$(BIN)/tapehead demo
 
-test: build  ## the whole test suite
-	$(BIN)/python -m pytest
+test: build  ## the whole test suite, on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 .venv-peers/.installed: tests/peers/requirements.txt
 	$(PYTHON) -m venv .venv-peers
