@@ -64,8 +64,10 @@ class ModelExchange:
         self.orders.append(order)
         return 0, order.order_id
 
-    def amend(self, link_id: str, qty: Decimal) -> int:
+    def amend(self, link_id: str, qty: Decimal, sent_ms: int, window_ms: int) -> int:
         """An amend of the quantity arrives now."""
+        if not self.now_ms - window_ms <= sent_ms < self.now_ms + AHEAD_MS:
+            return 10002
         order = self.named(link_id)
         if order is None or not order.is_live or qty <= order.filled:
             return 110001

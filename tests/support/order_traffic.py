@@ -130,20 +130,22 @@ class Traffic:
 
     def _do_something(self) -> None:
         what = self.random.random()
-        if what < 0.12:
+        if what < 0.1:
             self._want()
         elif what < 0.2 and self.wants:
             self._again(self.random.choice(self.wants))
-        elif what < 0.28 and self.wants:
+        elif what < 0.25 and self.wants:
             self._cancel(self.random.choice(self.wants).orders[-1])
-        elif what < 0.34 and self.wants:
-            self._amend(self.random.choice(self.wants).orders[-1])
-        elif what < 0.37:
+        elif what < 0.4 and self.wants:
+            self._amend(self.random.choice(self.wants[-3:]).orders[-1])
+        elif what < 0.43:
             self._disconnect()
-        elif what < 0.47:
+        elif what < 0.55:
             self._connect()
-        elif what < 0.55 and self._told:
+        elif what < 0.7 and self._told:
             self._take(*self.random.choice(self._told))  # a late duplicate
+        elif what < 0.73:
+            self._take_stale()
 
     def _want(self) -> None:
         want = Want(self.random.choice(("Buy", "Sell")), Decimal(self.random.randint(1, 8)))
@@ -189,10 +191,10 @@ class Traffic:
             return
         self.account.amending(order, qty, sent_ms)
         self.amending.setdefault(order.link_id, []).append(qty)
-        self._later(self.random.choice((1, 10, 200)), lambda: self._amend_arrives(order, qty, sent_ms))
+        self._later(self._delay(), lambda: self._amend_arrives(order, qty, sent_ms))
 
     def _amend_arrives(self, order: Order, qty: Decimal, sent_ms: int) -> None:
-        code = self.exchange.amend(order.link_id, qty)
+        code = self.exchange.amend(order.link_id, qty, sent_ms, ORDER_RECV_WINDOW_MS)
         self.amending[order.link_id].remove(qty)
         answer = Answer(verdict("amend", code), code)
         if self.random.random() < 0.7:
@@ -264,6 +266,14 @@ class Traffic:
                 self._take(topic, row)
                 self._told.append((topic, row))
             del self._line[:count]
+
+    def _take_stale(self) -> None:
+        # A row of an order that has ended comes again as if it were new.
+        for topic, row in self._told:
+            order = self.account.order(row.get("orderLinkId", ""))
+            if topic == "order" and order is not None and order.is_final and row["orderStatus"] == "New":
+                self._take(topic, {**row, "updatedTime": str(self.now_ms)})
+                return
 
     def _take(self, topic: str, row: dict[str, Any]) -> None:
         if topic == "order":
