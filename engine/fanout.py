@@ -47,6 +47,11 @@ class Fanout(Listener):
         self._on_notice = self._overriding("on_notice")
         self._on_gap = self._overriding("on_gap")
         self._on_event = self._overriding("on_event")
+        self._on_order = self._overriding("on_order")
+        self._on_execution = self._overriding("on_execution")
+        self._on_position = self._overriding("on_position")
+        self._on_wallet = self._overriding("on_wallet")
+        self._on_greeks = self._overriding("on_greeks")
 
     def _overriding(self, name: str) -> Callbacks:
         return tuple(
@@ -81,6 +86,21 @@ class Fanout(Listener):
 
     def on_event(self, event: Event) -> None:
         _call(self._on_event, event)
+
+    def on_order(self, event: Any) -> None:
+        _call(self._on_order, event)
+
+    def on_execution(self, event: Any) -> None:
+        _call(self._on_execution, event)
+
+    def on_position(self, event: Any) -> None:
+        _call(self._on_position, event)
+
+    def on_wallet(self, event: Any) -> None:
+        _call(self._on_wallet, event)
+
+    def on_greeks(self, event: Any) -> None:
+        _call(self._on_greeks, event)
 
 
 def _call(callbacks: Callbacks, item: object) -> None:

@@ -115,6 +115,11 @@ cdef class Listener:
     cpdef object on_notice(self, Notice notice)
     cpdef object on_gap(self, Gap gap)
     cpdef object on_event(self, Event event)
+    cpdef object on_order(self, object event)
+    cpdef object on_execution(self, object event)
+    cpdef object on_position(self, object event)
+    cpdef object on_wallet(self, object event)
+    cpdef object on_greeks(self, object event)
 
 
 cdef class Control:

@@ -195,6 +195,7 @@ cdef class Listener:
 
     All are called on the thread that feeds the dispatcher, in the order of the messages. An exception is caught,
     counted, and logged once per kind: it harms neither the book nor the connection. docs/callbacks.md has the contract.
+    The last five are about the account: an `engine.orders.OrderClient` calls them.
     """
 
     cpdef object on_book(self, OrderBook book):
@@ -223,6 +224,21 @@ cdef class Listener:
 
     cpdef object on_event(self, Event event):
         """Something happened that lost nothing."""
+
+    cpdef object on_order(self, object event):
+        """An order of the account became another (`engine.orders.OrderEvent`)."""
+
+    cpdef object on_execution(self, object event):
+        """A fill, or another booking that the venue calls an execution (`engine.orders.ExecutionEvent`)."""
+
+    cpdef object on_position(self, object event):
+        """A position changed (`engine.orders.PositionEvent`)."""
+
+    cpdef object on_wallet(self, object event):
+        """The account's totals or coins changed (`engine.orders.WalletEvent`)."""
+
+    cpdef object on_greeks(self, object event):
+        """The greeks of a base coin changed (`engine.orders.GreeksEvent`)."""
 
 
 cdef class Control:
