@@ -69,6 +69,12 @@ class Credentials:
             f"set {key_name} and {secret_name}, or {KEY_FILE_VARIABLE}",
         )
 
+    def of(self, environment: str) -> "Credentials":
+        """Return the same key and secret as credentials of another environment."""
+        other = Credentials.__new__(Credentials)
+        other.environment, other.key, other.__sign = environment, self.key, self.__sign
+        return other
+
     def sign(self, text: str) -> str:
         """Return the signature of a text: lowercase hex of HMAC, base64 of RSA."""
         return self.__sign(text.encode())

@@ -244,9 +244,12 @@ class Http:
     # inside
 
     async def _ask(self, ask: _Ask) -> RestAnswer:
-        await self._wait_for_turn(ask)
+        deadline_ms = self._mono_ms() + round(ask.queue_s * 1_000)
+        await self._wait_for_turn(ask, deadline_ms)
         headers = await self._signed_headers(ask) if ask.is_signed else {}
         self._check_ban(ask.path)
+        if ask.is_signed and self._mono_ms() > deadline_ms:
+            raise _too_late(ask, self._mono_ms() - deadline_ms)
         self.requests += 1
         if self._audit is not None and ask.is_signed:
             self._audit("sent", ask.path, ask.payload.encode())
@@ -269,7 +272,7 @@ class Http:
             await self._refused(ask, envelope)
         return _answer(ask, body, envelope)
 
-    async def _wait_for_turn(self, ask: _Ask) -> None:
+    async def _wait_for_turn(self, ask: _Ask, deadline_ms: int) -> None:
         self._check_ban(ask.path)
         if self._waiting >= WAITING_MAX:
             problem = f"{self._waiting} requests wait for the venue's allowance"
@@ -277,18 +280,19 @@ class Http:
         self._waiting += 1
         try:
             if ask.is_signed:
-                await self._wait_for_bucket(ask)
-            await asyncio.sleep(self._pacer.reserve_s(self._clock.now().mono_ns))
+                await self._wait_for_bucket(ask, deadline_ms)
+            wait_s = self._pacer.reserve_s(self._clock.now().mono_ns)
+            if ask.is_signed and (over_ms := self._mono_ms() + round(wait_s * 1_000) - deadline_ms) > 0:
+                raise _too_late(ask, over_ms)
+            await asyncio.sleep(wait_s)
         finally:
             self._waiting -= 1
         self._check_ban(ask.path)
 
-    async def _wait_for_bucket(self, ask: _Ask) -> None:
-        deadline_ms = self._mono_ms() + round(ask.queue_s * 1_000)
+    async def _wait_for_bucket(self, ask: _Ask, deadline_ms: int) -> None:
         while wait_ms := self.buckets.wait_ms(ask.endpoint, ask.category, self._mono_ms(), ask.orders):
-            if self._mono_ms() + wait_ms > deadline_ms:
-                problem = f"{ask.path} would wait {wait_ms} ms for the venue's allowance"
-                raise NotSentError(problem, f"ask less often; it may wait {ask.queue_s:g} s")
+            if (over_ms := self._mono_ms() + wait_ms - deadline_ms) > 0:
+                raise _too_late(ask, over_ms)
             await asyncio.sleep(wait_ms / 1_000)
         self.buckets.take(ask.endpoint, ask.category, self._mono_ms(), ask.orders)
 
@@ -418,6 +422,11 @@ def _answer(ask: _Ask, body: bytes, envelope: Mapping[str, Any]) -> RestAnswer:
         ext if isinstance(ext, Mapping) else {},
         time_ms if isinstance(time_ms, int) else 0,
     )
+
+
+def _too_late(ask: _Ask, over_ms: int) -> NotSentError:
+    problem = f"{ask.path} would wait {over_ms} ms too long for the venue's allowance"
+    return NotSentError(problem, f"ask less often; it may wait {ask.queue_s:g} s")
 
 
 def _number(text: str | None) -> int:

@@ -32,12 +32,12 @@ class RestClient(Http):
         return [instruments.parse(category, raw) for raw in listed]
 
     async def instrument_list(
-        self, category: str, *, base_coin: str = "", status: str = ""
+        self, category: str, *, symbol: str = "", base_coin: str = "", status: str = ""
     ) -> list[Mapping[str, Any]]:
-        """Return the venue's own objects of the instruments of a category, all pages."""
+        """Return the venue's own objects of the instruments of a category, all pages; or of one symbol."""
         topics.check_category(category)
         path = "/v5/spread/instrument" if category == "spread" else "/v5/market/instruments-info"
-        query = {"category": category, "baseCoin": base_coin, "status": status}
+        query = {"category": category, "symbol": symbol, "baseCoin": base_coin, "status": status}
         if category != "spot":
             query["limit"] = str(INSTRUMENTS_PER_PAGE if category != "spread" else 500)
         return [row async for page in self.pages(path, query) for row in _list(page)]

@@ -73,8 +73,12 @@ class Link(WSListener):
     def flush(self) -> None:
         """Send what the session has to send, and look again at its deadline."""
         if self.transport is not None:
-            for message in self.session.take_sends():
-                self.transport.send(WSMsgType.TEXT, message)
+            try:
+                for message in self.session.take_sends():
+                    self.transport.send(WSMsgType.TEXT, message)
+            except Exception as error:  # noqa: BLE001 - what was not written is for the session to give up
+                self._fault(error)
+                self.drop()
         self._set_timer()
 
     def drop(self) -> None:

@@ -1,0 +1,271 @@
+"""What is done with orders: placed, amended, cancelled; each held against the guards and sent once."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Unpack
+
+from engine.bybit import instruments
+from engine.bybit.http import rows
+from engine.bybit.order_codes import Verdict
+from engine.bybit.trade_rest import TradeRest
+from engine.bybit.wire import AMEND_FIELDS, AmendOptions, OrderOptions, body
+from engine.errors import ConfigError, NotSentError, UsageError
+from engine.orders.account import Account, Answer
+from engine.orders.entry import EntryItem
+from engine.orders.events import AccountEvent
+from engine.orders.gate import Gate
+from engine.orders.guards import OrderRefusedError, Refused
+from engine.orders.ids import Intents
+from engine.orders.live_order import LiveOrder
+from engine.orders.order import ORDER_RECV_WINDOW_MS, Intent, Order, State
+from engine.orders.requests import exact, order_names, read_intent, request_of
+from engine.orders.sender import Reply, item_reply
+from engine.orders.venue import Venue
+
+__all__ = ["Desk"]
+
+BATCH_MAX: Final = {"spot": 10}
+BATCH_MAX_ELSEWHERE: Final = 20
+CANCEL_TRIES: Final = 5
+CANCEL_RETRY_S: Final = 0.2
+SETTLE_COINS: Final = {"linear": ("USDT", "USDC")}
+# What a cancel may meet and be sent again: it can do nothing but cancel.
+AGAIN: Final = frozenset({Verdict.BUSY, Verdict.LIMITED, Verdict.UNKNOWN, Verdict.CLOCK})
+NO_ANSWER: Final = Answer(Verdict.UNKNOWN, 0, "no answer")
+
+
+class Desk:
+    """The order methods of a client. What one raises was not sent; what it sent has a state."""
+
+    def __init__(
+        self,
+        account: Account,
+        intents: Intents,
+        gate: Gate,
+        venue: Venue,
+        tell: Callable[[Sequence[AccountEvent]], object],
+    ) -> None:
+        self.account = account
+        self.intents = intents
+        self.gate = gate
+        self.venue = venue
+        self._tell = tell
+        self._trade = TradeRest(venue.rest, recv_window_ms=ORDER_RECV_WINDOW_MS)
+
+    # placing
+
+    async def place(self, category: str, symbol: str, **fields: Unpack[OrderOptions]) -> LiveOrder:
+        """Send an order and return it once the venue answered, or once it is clear that it will not.
+
+        Its state says what is known: ACCEPTED and LIVE, NOT_PLACED with ``ret_code`` and ``reason``, or
+        UNKNOWN, which is cleared up in the background; it is never sent again. Raises OrderRefusedError for
+        what a guard refused, ConfigError for what is no order, NotSentError.
+        """
+        await self.know(category, symbol)
+        intent = read_intent(self._link_id(fields), category, symbol, fields)
+        await self.venue.sender.allowance("create", category)
+        order = self._admit(intent)
+        if isinstance(order, Refused):
+            raise OrderRefusedError(order)
+        self._begin("create", category, [order])
+        return await order.until(_is_answered)
+
+    async def place_batch(
+        self, category: str, orders: Sequence[Mapping[str, Any]]
+    ) -> list[LiveOrder | Refused]:
+        """Send orders, each with its ``symbol`` and fields, in batches; return what became of each.
+
+        What a guard refused is a `Refused` in its place, and the others are sent. They count against the
+        limits one after another.
+        """
+        found: list[LiveOrder | Refused] = []
+        intents = []
+        for fields in orders:
+            symbol = str(fields.get("symbol", ""))
+            await self.know(category, symbol)
+            own = {name: value for name, value in fields.items() if name != "symbol"}
+            intents.append(read_intent(self._link_id(own), category, symbol, own))
+        size = BATCH_MAX.get(category, BATCH_MAX_ELSEWHERE)
+        for start in range(0, len(intents), size):
+            batch = intents[start : start + size]
+            await self.venue.sender.allowance("create-batch", category, len(batch))
+            admitted = [self._admit(intent) for intent in batch]
+            found += admitted
+            if sent := [one for one in admitted if isinstance(one, LiveOrder)]:
+                self._begin("create-batch", category, sent)
+        for order in found:
+            if isinstance(order, LiveOrder):
+                await order.until(_is_answered)
+        return found
+
+    # amending and cancelling
+
+    async def amend(self, order: Order, **fields: Unpack[AmendOptions]) -> Answer:
+        """Change an order; ``qty`` is the new total. An answer that accepts is not the change itself.
+
+        Raises OrderRefusedError, ConfigError, NotSentError.
+        """
+        wire = body(fields, AMEND_FIELDS)
+        if not wire:
+            raise ConfigError("fields", "", "nothing is to be changed", "give qty=... or price=...")
+        intent = order.intent
+        qty = exact("qty", wire["qty"]) if "qty" in wire else None
+        price = exact("price", wire["price"]) if "price" in wire else None
+        await self.know(intent.category, intent.symbol)
+        await self.venue.sender.allowance("amend", intent.category)
+        wanted = self.gate.check_amend(order, qty, price, self.venue.ahead_ms)
+        if isinstance(wanted, Refused):
+            raise OrderRefusedError(wanted)
+        for name, before, value in (("qty", qty, wanted.qty), ("price", price, wanted.price)):
+            if before is not None and value is not None:
+                wire[name] = format(value, "f")
+        stamp_ms = self.venue.sender.stamp_ms()
+        counted = None if qty is None else wanted.qty
+        self.account.amending(order, counted, stamp_ms)
+        answer = await self._answer("amend", intent.category, order_names(order) | wire, stamp_ms)
+        self.account.amended(order, counted, stamp_ms, answer)
+        self.gate.exposed([(intent.category, intent.symbol)])
+        return answer
+
+    async def cancel(self, order: Order) -> Answer:
+        """Cancel an order, in whatever state it is; accepted is not cancelled: `LiveOrder.done` says when.
+
+        A cancel that the venue did not answer, or was too busy for, is sent again. Raises NotSentError.
+        """
+        intent = order.intent
+        fields = order_names(order)
+        if order_filter := intent.options.get("orderFilter"):
+            fields["orderFilter"] = order_filter
+        answer = NO_ANSWER
+        for attempt in range(CANCEL_TRIES):
+            if order.is_final:
+                return Answer(Verdict.FINAL, 0, order.state)
+            if attempt:
+                await asyncio.sleep(CANCEL_RETRY_S * attempt)
+            await self.venue.sender.allowance("cancel", intent.category)
+            answer = await self._answer("cancel", intent.category, fields, self.venue.sender.stamp_ms())
+            if answer.verdict not in AGAIN:
+                break
+        if answer.verdict is Verdict.MISSING and order.state is State.LIVE:
+            self._tell(self.account.missing(order))
+        return answer
+
+    async def cancel_all(self, category: str, symbol: str = "", *, settle_coin: str = "") -> int:
+        """Cancel all orders of a symbol, or of a category, whoever sent them; return how many were named.
+
+        Over REST, as the venue has it only there.
+        """
+        coins = [settle_coin] if settle_coin or symbol else list(SETTLE_COINS.get(category, [""]))
+        named = 0
+        for coin in coins:
+            answer = await self._trade.cancel_all(category, symbol, settle_coin=coin)
+            named += len(rows(answer))
+        return named
+
+    async def cancel_ours(self) -> None:
+        """Cancel every open order of ours, of earlier starts too, and return when none is open.
+
+        Raises nothing for an order that cannot be cancelled now: it is tried again until that is done.
+        """
+        while ours := [order for order in self.account.open_orders() if order.is_ours]:
+            await asyncio.gather(*(self._cancel_one(order) for order in ours), return_exceptions=True)
+            await asyncio.sleep(CANCEL_RETRY_S)
+
+    async def _cancel_one(self, order: Order) -> None:
+        await self.cancel(order)
+        if isinstance(order, LiveOrder):
+            async with asyncio.timeout(1.0):
+                await order.done()
+
+    # what is known
+
+    async def know(self, category: str, symbol: str) -> None:
+        """Read the rules of a symbol, once. Raises UsageError where there is none."""
+        if self.gate.is_listed(category, symbol):
+            return
+        listed = await self.venue.rest.instrument_list(category, symbol=symbol)
+        found = next((one for one in listed if one.get("symbol") == symbol), None)
+        if found is None:
+            raise UsageError(f"{category} has no symbol {symbol!r}", "see `tapehead symbols`")
+        self.gate.listed(instruments.parse(category, found))
+
+    # inside
+
+    def _link_id(self, fields: Mapping[str, Any]) -> str:
+        return str(fields.get("order_link_id") or self.intents.next())
+
+    def _admit(self, intent: Intent) -> LiveOrder | Refused:
+        """Hold an intent against the guards and enter it into the account; from here on it counts."""
+        checked = self.gate.check(intent, self.venue.ahead_ms)
+        if isinstance(checked, Refused):
+            return checked
+        stamp_ms = self.venue.sender.stamp_ms()
+        order = self.account.sending(checked, stamp_ms, self.venue.live.mono_ms())
+        assert isinstance(order, LiveOrder)
+        self.gate.sent()
+        self.gate.exposed([(intent.category, intent.symbol)])
+        return order
+
+    def _begin(self, verb: str, category: str, orders: Sequence[LiveOrder]) -> None:
+        requests = [request_of(order.intent) for order in orders]
+        is_batch = verb.endswith("-batch")
+        fields: dict[str, object] = {"category": category}
+        fields |= {"request": requests} if is_batch else requests[0]
+        told = partial(self._batch_answered if is_batch else self._answered, orders)
+        try:
+            self.venue.sender.begin(
+                verb, category, fields, told, stamp_ms=orders[0].sent_ms, orders=len(orders)
+            )
+        except NotSentError as error:
+            told(Reply(Answer(Verdict.REFUSED, 0, str(error))))
+            raise
+
+    def _answered(self, orders: Sequence[LiveOrder], reply: Reply) -> None:
+        for order in orders:
+            # By REST a request may have waited: its timestamp is at most that of its answer.
+            order.sent_ms = max(order.sent_ms, reply.stamp_ms)
+            if reply.answer is None:
+                events = self.account.unanswered(order, reply.cause)
+            else:
+                events = self.account.created(order, reply.answer, self.venue.live.mono_ms())
+                self._heed(reply.answer)
+            self._tell(events)
+            order.changes.tell()
+        self.venue.live.soon()
+
+    def _batch_answered(self, orders: Sequence[LiveOrder], reply: Reply) -> None:
+        if reply.answer is None or reply.answer.verdict is not Verdict.ACCEPTED:
+            self._answered(orders, reply)
+            return
+        for index, order in enumerate(orders):
+            item = reply.items[index] if index < len(reply.items) else None
+            own = Reply(Answer(Verdict.UNKNOWN, 0, "not in the answer")) if item is None else _of(item, reply)
+            self._answered([order], own)
+
+    async def _answer(self, verb: str, category: str, fields: Mapping[str, object], stamp_ms: int) -> Answer:
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def told(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        sent = {"category": category, **fields}
+        self.venue.sender.begin(verb, category, sent, told, stamp_ms=stamp_ms)
+        reply = await future
+        answer = reply.answer or Answer(Verdict.UNKNOWN, 0, reply.cause)
+        self._heed(answer)
+        return answer
+
+    def _heed(self, answer: Answer) -> None:
+        if answer.verdict is Verdict.CLOCK:
+            self.venue.distrust_clock()
+
+
+def _is_answered(order: Order) -> bool:
+    return order.state is not State.PENDING
+
+
+def _of(item: EntryItem, reply: Reply) -> Reply:
+    assert reply.answer is not None
+    return item_reply("create", item, reply.answer.at_ms)
