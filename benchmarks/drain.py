@@ -27,7 +27,8 @@ from ext.book import OrderBook
 from recorder.capture import Capture
 from recorder.clickhouse import open_embedded
 from recorder.config import checked
-from recorder.loader import Loader, give_way
+from recorder.loader import Loader
+from recorder.loading import give_way
 
 ROUNDS: Final = 3
 SYMBOLS: Final = 100

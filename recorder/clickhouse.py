@@ -3,14 +3,12 @@
 A `Database` belongs to one thread. Embedded, one process has the folder; its further threads take a `reader`.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 import chdb
 import clickhouse_connect
@@ -19,6 +17,7 @@ from clickhouse_connect.driver.exceptions import Error as DriverError
 
 from engine.errors import PeerError, UsageError
 from ext.block import Block
+from recorder.database_url import CA_VARIABLE, PASSWORD_VARIABLE, USER_VARIABLE, address, is_server
 from recorder.lock import FolderLock
 from recorder.migrations import examine, settled, upgrade
 from recorder.schema import Layout, create_database, on_cluster
@@ -27,13 +26,9 @@ from recorder.upload import Upload
 __all__ = ["Database", "DatabaseError", "FolderError", "open_database", "open_embedded", "open_server"]
 
 DATABASE_DEFAULT: Final = "tapehead"
-USER_VARIABLE: Final = "TAPEHEAD_CLICKHOUSE_USER"
-PASSWORD_VARIABLE: Final = "TAPEHEAD_CLICKHOUSE_PASSWORD"  # noqa: S105  # the name of the variable, not a password
-CA_VARIABLE: Final = "TAPEHEAD_CLICKHOUSE_CA"
 
 CODE_ACCESS_DENIED: Final = 497
 SERVER_OLDEST: Final = (24, 3)
-PORTS: Final = {"http": 8123, "https": 8443}
 
 MEMORY_BYTES_MAX: Final = 3 << 30
 CACHE_BYTES_MAX: Final = 256 << 20
@@ -223,7 +218,7 @@ class Database:
 
 def open_database(place: str | Path, name: str = DATABASE_DEFAULT) -> Database:
     """Open a database by its place: an http(s) URL is a server, anything else an embedded one's folder."""
-    if str(place).startswith(("http://", "https://")):
+    if is_server(place):
         return open_server(str(place), name)
     return open_embedded(Path(place), name)
 
@@ -267,15 +262,14 @@ def open_server(
         DatabaseError: it does not answer, or refuses.
     """
     _check_name(name)
-    password = os.environ.get(PASSWORD_VARIABLE, "")
-    scheme, host, port = _address(url, has_password=bool(password))
+    scheme, host, port = address(url)
     try:
         client = clickhouse_connect.get_client(
             host=host,
             port=port,
             interface=scheme,
             username=os.environ.get(USER_VARIABLE, "default"),
-            password=password,
+            password=os.environ.get(PASSWORD_VARIABLE, ""),
             ca_cert=os.environ.get(CA_VARIABLE) or None,
             autogenerate_session_id=False,
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -296,36 +290,6 @@ def open_server(
         database.command(create_database(layout or Layout(name)))
     client.database = name
     return database
-
-
-def _address(url: str, *, has_password: bool) -> tuple[str, str, int]:
-    """The scheme, host and port of a URL; what is wrong with it is said without its secrets."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        raise UsageError("the URL of the database cannot be read", "write https://HOST:8443") from None
-    if parts.username is not None or parts.password is not None:
-        raise UsageError(
-            f"the URL of the database at {parts.hostname} holds a user or password, which logs would show",
-            f"take it out, and set {USER_VARIABLE} and {PASSWORD_VARIABLE} in the environment",
-        )
-    if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise UsageError(
-            f"the URL of the database was {url!r}, it is scheme, host and port", "leave the rest out"
-        )
-    if parts.scheme == "http" and has_password and not _is_loopback(parts.hostname):
-        raise UsageError(
-            f"{url} would send the password in the clear", "use https, or a tunnel that ends on 127.0.0.1"
-        )
-    return parts.scheme, parts.hostname, port
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_name(name: str) -> None:

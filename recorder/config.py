@@ -23,10 +23,11 @@ from engine.config import feed_options
 from engine.errors import ConfigError, nearest
 from engine.selection import Rule, coin_groups, is_one_of, topic_groups
 from recorder.config_problems import first_problem
+from recorder.database_url import address
 from recorder.segments import SEGMENT_BYTES
 from recorder.units import seconds, size_bytes
 
-__all__ = ["Market", "RecordConfig", "SpoolOptions", "checked"]
+__all__ = ["DatabaseOptions", "Market", "RecordConfig", "SpoolOptions", "checked"]
 
 LEGS_MAX: Final = 2
 SHARDS_MAX: Final = 16
@@ -179,6 +180,19 @@ class SpoolOptions(_Model):
         return self.quota_of_each(shards) if self.on_quota == "refuse" else 0
 
 
+class DatabaseOptions(_Model):
+    """Where the rows go: to the server of an http(s) ``url``, or "" for the database in the folder itself."""
+
+    url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _reachable(cls, url: str) -> str:
+        if url:
+            address(url)
+        return url
+
+
 class RecordConfig(_Model):
     """All that ``tapehead record`` needs to know; handed as JSON to the processes it starts.
 
@@ -186,7 +200,8 @@ class RecordConfig(_Model):
     replace the base URLs of the environment, ``second_url`` is that of second legs. ``feed`` holds options of
     `engine.config.FeedOptions`. ``refresh_s`` is how often the instruments are read again. ``shards`` is over
     how many capture processes the symbols are spread. ``system_status`` adds the venue's notices of
-    maintenance. ``spool`` is how much is kept. The keys of a `Market` may stand here in place of ``market``.
+    maintenance. ``spool`` is how much is kept, ``database`` where rows go. The keys of a `Market` may stand
+    here in place of ``market``.
     """
 
     data: Path = Path("data")
@@ -202,6 +217,7 @@ class RecordConfig(_Model):
     system_status: StrictBool = False
     feed: dict[str, bool | int | float] = {}
     spool: SpoolOptions = SpoolOptions()
+    database: DatabaseOptions = DatabaseOptions()
 
     @model_validator(mode="before")
     @classmethod

@@ -1,15 +1,19 @@
 """The folder of a recording: what lies where in it."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
 from ext.journal import Record, RecordKind
+from recorder.durable import put
 from recorder.segments import first_payload
 from recorder.spool_reader import SpoolReader
 
 __all__ = ["DataFolder"]
+
+logger = logging.getLogger(__name__)
 
 
 class DataFolder:
@@ -19,6 +23,7 @@ class DataFolder:
     DIR/takeover.lock         held by the one that is taking over
     DIR/spool/                what was recorded (docs/spool.md); of further shards DIR/spool-1/ ...
     DIR/clickhouse/           the embedded database
+    DIR/database.url          the server that is recorded into, where it is not the embedded database
     DIR/control.sock          where a recording that runs is asked for changes
     DIR/PROCESS.status.json   what a process last said of itself
     """
@@ -28,10 +33,27 @@ class DataFolder:
         self.spool = path / "spool"
         self.database = path / "clickhouse"
         self.control = path / "control.sock"
+        self._server = path / "database.url"
+        self._is_untold = False
 
     def spool_of(self, shard: int) -> Path:
         """Return the spool of a shard (`recorder.shards`)."""
         return self.path / f"spool-{shard}" if shard else self.spool
+
+    @property
+    def server(self) -> str:
+        """URL of the server that is recorded into; "" where the database is embedded."""
+        try:
+            return self._server.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+
+    def set_server(self, url: str) -> None:
+        """Note which server is recorded into, or with "" that none is. Raises OSError."""
+        if url:
+            put(self._server, url.encode())
+        else:
+            self._server.unlink(missing_ok=True)
 
     def existing(self) -> "DataFolder":
         """Return self. Raises UsageError unless something was recorded here."""
@@ -59,11 +81,18 @@ class DataFolder:
         return status
 
     def write_status(self, process: str, status: dict[str, Any]) -> None:
-        """Replace what a process says of itself, whole or not at all."""
+        """Replace what a process says of itself, whole or not at all; a full disk is logged, and no error."""
         path = self._status_path(process)
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(status), encoding="utf-8")
-        fresh.replace(path)
+        try:
+            fresh.write_text(json.dumps(status), encoding="utf-8")
+            fresh.replace(path)
+        except OSError as error:
+            if not self._is_untold:
+                logger.warning("%s is not up to date: %s", path, error)
+            self._is_untold = True
+        else:
+            self._is_untold = False
 
     def clear_status(self, process: str) -> None:
         """Forget what an earlier process said of itself."""

@@ -16,7 +16,7 @@ from recorder.clickhouse import Database, DatabaseError
 from recorder.poison import POISON_FOLDER, PoisonFolder, is_refusal, stand_in
 from recorder.sql import columns
 
-__all__ = ["Inserter"]
+__all__ = ["Inserter", "pause_s"]
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 30.0
@@ -47,6 +47,11 @@ class _RefusedError(Exception):
 
 class _PartlyThereError(Exception):
     """Some rows of a block are there, and its token is not known any more."""
+
+
+def pause_s(attempts: int) -> float:
+    """Return how long to wait after so many attempts that failed."""
+    return min(RETRY_FIRST_S * 2.0 ** min(attempts - 1, 16), RETRY_MAX_S)
 
 
 class Inserter:
@@ -214,7 +219,7 @@ class Inserter:
                 logger.warning("attempt %d: %s", attempts, error)
                 if self._gives_up(attempts):
                     raise
-                self._stop.wait(min(RETRY_FIRST_S * 2 ** min(attempts - 1, 16), RETRY_MAX_S))
+                self._stop.wait(pause_s(attempts))
             else:
                 self.failing = ""
                 return answer

@@ -1,58 +1,34 @@
-"""Spool to ClickHouse, each record once. docs/storage.md says how; `run` is the process."""
+"""Spool to ClickHouse, each record once: docs/storage.md says how. `recorder.loading` is the process."""
 
 import logging
-import os
-import signal
-import tempfile
 import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-import orjson
-
 from engine.clock import Clock, SystemClock
-from recorder import shards
 from recorder import state as states
 from recorder.batches import Batch, Intent
-from recorder.clickhouse import Database, open_database
+from recorder.clickhouse import Database
 from recorder.decoding import Decoding
-from recorder.folder import DataFolder
 from recorder.inserter import Inserter
 from recorder.lag import unread_bytes
 from recorder.playback import Playback
-from recorder.query import QueryServer, forget_address
 from recorder.state import State
 
-__all__ = [
-    "INTENT_FILE",
-    "STATUS_FILE",
-    "Loader",
-    "LoaderConfig",
-    "give_way",
-    "intent_file",
-    "run",
-    "use_scratch",
-]
+__all__ = ["INTENT_FILE", "Loader", "intent_file"]
 
 INTENT_FILE: Final = "loader.intent"
-STATUS_FILE: Final = "loader.status.json"
 
 BATCH_RECORDS_MAX: Final = 100_000
 BATCH_ROWS_MAX: Final = 1_000_000
 BATCH_MS: Final = 1_000
 BATCH_WITHOUT_ROWS_MS: Final = 10_000
 RUN_RECORDS: Final = 10_000
-POLL_S: Final = 0.02
-STATUS_MS: Final = 1_000
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
-OOM_SCORE: Final = "500"
-NICENESS: Final = 5
 
 logger = logging.getLogger(__name__)
 
@@ -302,160 +278,3 @@ class Loader:
 def intent_file(shard: int) -> str:
     """Name of the intent file of a shard."""
     return f"loader-{shard}.intent" if shard else INTENT_FILE
-
-
-def give_way() -> None:
-    """Let capture go first where there is not enough for all: a core, memory."""
-    os.nice(NICENESS)
-    with suppress(OSError):  # not on Linux, or not permitted: then capture is as likely to be chosen
-        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-
-
-def use_scratch(data: Path) -> None:
-    """Let the embedded engine read its blocks from a folder on the disk of the data."""
-    scratch = data / "clickhouse" / "tmp"
-    scratch.mkdir(parents=True, exist_ok=True)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
-
-
-@dataclass(frozen=True)
-class LoaderConfig:
-    """What the loader process needs to know.
-
-    Args:
-        data: the data folder: spool in DATA/spool, the embedded database in DATA/clickhouse.
-        recorder: name of the recorder, of its shard 0; the others are named after it (`recorder.shards`).
-        database: http(s) URL of a server; "" for the embedded database.
-        sql_port: of the SQL endpoint; 0 for any free one.
-    """
-
-    data: Path
-    recorder: str
-    database: str = ""
-    sql_port: int = 0
-
-
-def run(config: LoaderConfig, on_ready: Callable[[], None]) -> None:
-    """Load until SIGTERM (or SIGINT), then what the spool still holds.
-
-    For a process of its own: sets TMPDIR, signal handlers and the score for being killed. ``on_ready`` is
-    called once the database is open and answers.
-
-    Raises:
-        TapeheadError: the database failed for good, or the configuration cannot be.
-        OSError: the port of the SQL endpoint is taken, a disk is full.
-    """
-    from recorder import again  # which makes a loader of its own
-
-    stop = threading.Event()
-    _become_a_process(config, stop)
-    with ExitStack() as stack:
-        database = open_database(config.database or config.data / "clickhouse")
-        stack.callback(database.close)
-        if database.is_embedded:
-            forget_address(config.data)
-        database.create_schema()
-        if database.is_embedded:
-            server = QueryServer(database, config.data, config.sql_port).start()
-            stack.callback(server.close)
-        loaders = _Loaders(config, database, stop)
-        stack.callback(loaders.close)
-        on_ready()
-        again.finish(DataFolder(config.data), database, stop)
-        _load(loaders, stop, config.data / STATUS_FILE)
-
-
-class _Loaders:
-    """One loader for each shard that ever recorded into the folder, in turn, over one database."""
-
-    def __init__(self, config: LoaderConfig, database: Database, stop: threading.Event) -> None:
-        self._config = config
-        self._database = database
-        self._stop = stop
-        self._thread = ThreadPoolExecutor(1, "inserter")
-        self._loaders: dict[int, Loader] = {}
-
-    def discover(self) -> None:
-        """Take up the shards that are new, each from where it was loaded to."""
-        config = self._config
-        for shard in shards.existing(DataFolder(config.data)):
-            if shard not in self._loaders:
-                loader = self._loaders[shard] = Loader(
-                    DataFolder(config.data).spool_of(shard),
-                    self._database,
-                    shards.recorder_name(config.recorder, shard),
-                    config.data,
-                    stop=self._stop,
-                    intent=intent_file(shard),
-                    thread=self._thread,
-                )
-                loader.recover()
-
-    def step(self) -> bool:
-        """Let each read on; False when there was nothing to read."""
-        read = [loader.step() for loader in self._loaders.values()]
-        return any(read)
-
-    def drain(self) -> None:
-        """Load everything that the spools hold now."""
-        self.discover()
-        for loader in self._loaders.values():
-            loader.drain()
-
-    def close(self) -> None:
-        """Let the spools go."""
-        for loader in self._loaders.values():
-            loader.close()
-        self._thread.shutdown()
-
-    def status(self) -> dict[str, Any]:
-        """What they do, as if they were one: positions are of the first, the lag is that of the latest."""
-        told = [loader.status() for loader in self._loaders.values()]
-        if not told:
-            nothing = ("position", "read_position", "frames", "records", "lag_ms", "lag_s", "lag_bytes")
-            return dict.fromkeys(nothing, 0) | {"rows": {}}
-        total = dict(told[0])
-        for one in told[1:]:
-            for name, value in one.items():
-                if (
-                    name in ("frames", "records", "reread_records", "lag_bytes")
-                    or name in self._loaders[0].inserter.counters
-                ):
-                    total[name] = total.get(name, 0) + value
-            total["rows"] = dict(Counter(total["rows"]) + Counter(one["rows"]))
-            total["lag_ms"] = max(total["lag_ms"], one["lag_ms"])
-            total["lag_s"] = max(total["lag_s"], one["lag_s"])
-        if len(told) > 1:
-            total["shards"] = {
-                loader.recorder: {"position": one["position"], "lag_ms": one["lag_ms"]}
-                for loader, one in zip(self._loaders.values(), told, strict=True)
-            }
-        return total
-
-
-def _load(loaders: _Loaders, stop: threading.Event, status: Path) -> None:
-    clock = SystemClock()
-    told_ns = 0
-    while not stop.is_set():
-        now_ns = clock.now().mono_ns
-        if now_ns - told_ns >= STATUS_MS * NS_PER_MS:
-            told_ns = now_ns
-            loaders.discover()
-            _write_status(status, loaders.status() | {"state": "loading"})
-        if not loaders.step():
-            stop.wait(POLL_S)
-    loaders.drain()
-    _write_status(status, loaders.status() | {"state": "stopped"})
-
-
-def _write_status(path: Path, status: dict[str, Any]) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(orjson.dumps({"pid": os.getpid(), **status}))
-    fresh.replace(path)
-
-
-def _become_a_process(config: LoaderConfig, stop: threading.Event) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    give_way()
-    use_scratch(config.data)

@@ -81,6 +81,8 @@ def serve(name: str, run: Run) -> int:
     tell = _private_stdout()
     logging.basicConfig(format=f"tapehead {name}: %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("picows").setLevel(logging.WARNING)
+    for library in ("clickhouse_connect", "urllib3"):  # what they warn of is an error of ours, said once
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     given = Handover.decoded(said)
     try:
         return run(given, tell)
@@ -130,10 +132,10 @@ def _capture(given: Handover, tell: Tell) -> int:
 
 
 def _load(given: Handover, tell: Tell) -> int:
-    from recorder import loader
+    from recorder import loading
 
-    config = loader.LoaderConfig(given.config.data, given.config.recorder)
-    loader.run(config, lambda: tell({"ready": True}))
+    config = loading.LoaderConfig(given.config.data, given.config.recorder, given.config.database.url)
+    loading.run(config, lambda: tell({"ready": True}))
     return ExitCode.OK
 
 

@@ -19,6 +19,7 @@ from aiohttp import web
 from ext.native import native_header
 from recorder.admission import QUERY_CHARACTERS_MAX, Admission, RefusedError, admit
 from recorder.clickhouse import Database, DatabaseError, FolderError, open_embedded, open_server
+from recorder.folder import DataFolder
 from recorder.lock import FolderInUseError
 
 __all__ = [
@@ -388,14 +389,14 @@ def open_for_reading(data: Path, server: str = "") -> Database:
 
     Args:
         data: the data folder.
-        server: http(s) URL of the server that is recorded into; "" where the database is embedded.
+        server: http(s) URL of a server; by default the one that is recorded into, if there is one.
 
     Raises:
         FolderError: no database is there.
         FolderInUseError: another process has it, and does not answer SQL (yet).
         DatabaseError: the server does not answer.
     """
-    if server:
+    if server := server or DataFolder(data).server:
         return open_server(server, create=False)
     folder = data / "clickhouse"
     if not folder.is_dir():

@@ -110,6 +110,7 @@ def _open(folder: DataFolder, url: str, stack: ExitStack) -> "tuple[Database, Da
     """The database, with its schema, and a second connection to ask what is there."""
     from recorder.clickhouse import open_database, open_server
 
+    url = url or folder.server
     try:
         own = stack.enter_context(open_database(url or folder.database))
     except FolderInUseError as error:

@@ -39,7 +39,8 @@ Again = Annotated[
 ]
 Shard = Annotated[int, typer.Option("--shard", min=0, help="Whose segments, with --again.")]
 Place = Annotated[
-    str, typer.Option("--database", metavar="URL", help="An http(s) server. [default: the embedded one]")
+    str,
+    typer.Option("--database", metavar="URL", help="An http(s) server. [default: what was recorded into]"),
 ]
 
 
@@ -83,9 +84,12 @@ def _load(
 ) -> list[dict[str, Any]]:
     from recorder import again  # the database engine takes a second to load
     from recorder.clickhouse import open_database
-    from recorder.loader import Loader, intent_file, use_scratch
+    from recorder.loader import Loader, intent_file
+    from recorder.loading import use_scratch
 
-    use_scratch(place.path)
+    url = url or place.server
+    if not url:
+        use_scratch(place.path)
     with _stoppable() as stop, open_database(url or place.database) as database:
         database.create_schema()
         done = []

@@ -86,6 +86,10 @@ def record(
         bool | None,
         typer.Option("--system-status/--no-system-status", help="The venue's maintenance notices."),
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An http(s) ClickHouse server. [default: one in the folder]"),
+    ] = None,
     shards: Annotated[
         int | None, typer.Option(help="Capture processes that share the symbols. [default: 1]")
     ] = None,
@@ -101,7 +105,7 @@ def record(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record symbols into DIR until Ctrl-C: raw frames to its spool, tables to its embedded ClickHouse."""
+    """Record symbols into DIR until Ctrl-C: raw frames to its spool, tables to a ClickHouse."""
     market = given(
         symbols=symbols,
         category=category,
@@ -132,6 +136,7 @@ def record(
         rest_url=rest_url,
         system_status=system_status,
         shards=shards,
+        database={"url": database} if database is not None else None,
     )
     if config is not None and market:
         name, value = next(iter(market.items()))
@@ -242,6 +247,8 @@ def summary(status: Status) -> str:
         f"{capture.get('gaps_open', 0)} gaps open",
     ]
     parts += [f"{name} restarted {count} times" for name, count in status.restarts.items() if count]
+    if loader.get("database_error"):
+        parts.append(f"THE DATABASE FAILS ({loader['database_error']})")
     if capture.get("not_recorded"):
         parts.append(f"{capture['not_recorded']:,} NOT RECORDED ({capture.get('failure')})")
     return ", ".join(parts)

@@ -34,13 +34,13 @@ with open_for_reading(Path(sys.argv[1])) as database:
 RUN_LOADER = """
 import sys
 from pathlib import Path
-from recorder import loader
-write = loader._write_status
-def tell(path, status):
-    write(path, status)
+from recorder import loading
+write = loading._tell
+def tell(data, status):
+    write(data, status)
     print(status["position"], flush=True)
-loader._write_status = tell
-loader.run(loader.LoaderConfig(Path(sys.argv[1]), "r1"), lambda: None)
+loading._tell = tell
+loading.run(loading.LoaderConfig(Path(sys.argv[1]), "r1"), lambda: None)
 """
 
 
