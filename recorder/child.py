@@ -144,11 +144,16 @@ class Child:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(self._handover(self.ready.is_set()).encoded(os.getpid()))
-        async for line in process.stdout:
-            self._hear(json.loads(line))
-        process.stdin.close()
-        code = await process.wait()
+        try:
+            process.stdin.write(self._handover(self.ready.is_set()).encoded(os.getpid()))
+            async for line in process.stdout:
+                self._hear(json.loads(line))
+        except BaseException:
+            self._end()  # nobody hears it any more
+            raise
+        finally:
+            process.stdin.close()
+            code = await process.wait()
         for answered in self._asks.values():
             if not answered.done():
                 answered.set_exception(

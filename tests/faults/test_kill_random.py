@@ -1,4 +1,4 @@
-"""`kill -9` of capture, of the loader, of both, at random moments: what was seen is there, once."""
+"""`kill -9` of capture, of the loader, of the keeper, at random moments: what was seen is there, once."""
 
 import random
 from pathlib import Path

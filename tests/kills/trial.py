@@ -26,7 +26,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 RATE = 1_500  # book messages a second
 MESSAGES_BETWEEN_MAX = 1_500  # seen by the witness between two kills
 COMMITTED_FIRST = 0.2  # of the kills come after the loader has committed something
-WHO = (("capture",), ("loader",), ("loader",), ("capture", "loader"))
+WHO = (("capture",), ("loader",), ("loader", "keeper"), ("capture", "loader"), ("keeper",))
 POLL_S = 0.02
 TIMEOUT_S = 120.0
 WITNESS_COMMAND = (sys.executable, "-m", "tests.support.witness")
@@ -77,7 +77,7 @@ class _Recording:
         self._choose = choose
         self._outcome = outcome
         self._folder = DataFolder(config.data)
-        commands = {"capture": WITNESS_COMMAND, "loader": OWN_COMMAND}
+        commands = {"capture": WITNESS_COMMAND, "loader": OWN_COMMAND, "keeper": OWN_COMMAND}
         self._children = {
             name: Child(name, self._handover, command=command, restart_delay_s=0.0)
             for name, command in commands.items()
@@ -94,7 +94,7 @@ class _Recording:
                 self._kill(name)
         await asyncio.to_thread(self._seen.wait_for, len(self._seen.keys) + 100)
         await self._loader_has_committed()
-        for name in ("capture", "loader"):
+        for name in ("capture", "loader", "keeper"):
             if not await self._children[name].stop(TIMEOUT_S):
                 self._outcome.failures.append(f"{name} did not end in order")
         await asyncio.gather(*tasks)

@@ -36,6 +36,20 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(limited())
 
 
+def test_a_child_that_is_kept_no_more_is_gone() -> None:
+    async def work() -> None:
+        one = child(READY + "; import time; time.sleep(60)")
+        keeping = asyncio.create_task(one.keep())
+        await one.ready.wait()
+        keeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await keeping
+        with pytest.raises(ProcessLookupError):
+            os.kill(one.pid, 0)
+
+    run(work())
+
+
 def times_started(log: Path) -> int:
     """How often a child has begun: each writes one line when it is ready for a signal."""
     return log.read_text().count("\n") if log.exists() else 0
