@@ -27,7 +27,6 @@ from recorder.segments import segments
 
 __all__ = ["Again", "ask", "finish"]
 
-WISH_FILE: Final = "again.json"
 INTENT_FILE: Final = "again.intent"
 
 logger = logging.getLogger(__name__)
@@ -65,7 +64,7 @@ def ask(place: DataFolder, database: Database, shard: int, first: int, last: int
     segment, begin, _ = wanted[0]
     _check_spool(place.spool_of(shard), recorder, segment, [number for number, _, _ in loaded])
     wish = Again(shard, recorder, segment, begin, wanted[-1][2])
-    put(place.path / WISH_FILE, orjson.dumps(asdict(wish)))
+    put(place.wish, orjson.dumps(asdict(wish)))
     return wish
 
 
@@ -86,8 +85,12 @@ def finish(
         clock: for numbers never used before.
     """
     try:
-        wish = Again(**orjson.loads((place.path / WISH_FILE).read_bytes()))
+        wish = Again(**orjson.loads(place.wish.read_bytes()))
     except FileNotFoundError:
+        return None
+    if not _follows(database, wish):
+        logger.warning("segment %d is not loaded anew: it was of another database", wish.segment)
+        place.wish.unlink()
         return None
     logger.warning("positions %d to %d of recorder %s are loaded anew", wish.first, wish.last, wish.recorder)
     poison = PoisonFolder(place.path / POISON_FOLDER)
@@ -99,7 +102,7 @@ def finish(
         loader.drain(told)
     finally:
         loader.close()
-    (place.path / WISH_FILE).unlink()
+    place.wish.unlink()
     (place.path / INTENT_FILE).unlink(missing_ok=True)
     sync_folder(place.path)
     return loader
@@ -137,6 +140,16 @@ def _loaded(database: Database, recorder: str, last: int) -> list[tuple[int, int
         {"recorder": recorder, "last": last},
     )
     return [(int(segment), int(first), int(end)) for segment, first, end in found]
+
+
+def _follows(database: Database, wish: Again) -> bool:
+    """Whether all before is loaded: a database that is new is loaded from the beginning, without a hole."""
+    found = database.query(
+        "SELECT max(last_position) FROM load_batch"
+        " WHERE recorder = {recorder:String} AND last_position < {first:UInt64}",
+        {"recorder": wish.recorder, "first": wish.first},
+    )
+    return int(found[0][0]) == wish.first - 1
 
 
 def _check_spool(spool: Path, recorder: str, first: int, loaded: list[int]) -> None:

@@ -24,6 +24,7 @@ class DataFolder:
     DIR/spool/                what was recorded (docs/spool.md); of further shards DIR/spool-1/ ...
     DIR/clickhouse/           the embedded database
     DIR/database.url          the server that is recorded into, where it is not the embedded database
+    DIR/again.json            what is to be loaded anew, until it is (`recorder.again`)
     DIR/control.sock          where a recording that runs is asked for changes
     DIR/PROCESS.status.json   what a process last said of itself
     """
@@ -33,6 +34,7 @@ class DataFolder:
         self.spool = path / "spool"
         self.database = path / "clickhouse"
         self.control = path / "control.sock"
+        self.wish = path / "again.json"
         self._server = path / "database.url"
         self._is_untold = False
 

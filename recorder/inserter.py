@@ -116,6 +116,10 @@ class Inserter:
             self._purge(self.cursor + 1, POSITION_MAX)
         return None
 
+    def begun_ns(self, segment: int) -> int:
+        """When the first record of a segment was received, as the database has it; 0 where it has none."""
+        return self._persist(partial(self._begun_ns, segment))
+
     def forget(self, first: int, last: int) -> None:
         """Delete what was committed of a range of positions, whole batches, to begin again before it.
 
@@ -265,6 +269,14 @@ class Inserter:
         found = self._database.query(
             "SELECT max(last_position) FROM load_batch WHERE recorder = {recorder:String}",
             {"recorder": self._recorder},
+        )
+        return int(found[0][0])
+
+    def _begun_ns(self, segment: int) -> int:
+        found = self._database.query(
+            "SELECT toUnixTimestamp64Nano(argMin(first_recv, first_position)) FROM load_batch"
+            " WHERE recorder = {recorder:String} AND segment = {segment:UInt32}",
+            {"recorder": self._recorder, "segment": segment},
         )
         return int(found[0][0])
 

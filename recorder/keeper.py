@@ -53,6 +53,7 @@ logger = logging.getLogger(__name__)
 
 class Keeper:
     """Keeps one spool. ``room_bytes`` is what is to be free of ``quota_bytes`` (0: none) for a next segment.
+    ``is_certain`` says whether what states tell is loaded is in the database of now: else none of it goes.
 
     `step` does one thing. ``counters`` says how many segments were sealed, compressed, expired, dropped, and
     how many are ``unsound``: not what was sealed, and left as they are. One a folder: its owner holds
@@ -67,6 +68,7 @@ class Keeper:
         quota_bytes: int = 0,
         room_bytes: int = SEGMENT_BYTES,
         clock: Clock | None = None,
+        is_certain: Callable[[], bool] = lambda: True,
     ) -> None:
         self.folder = folder
         self.counters = dict.fromkeys(("sealed", "compressed", "expired", "dropped", "unsound"), 0)
@@ -74,6 +76,7 @@ class Keeper:
         self._quota_bytes = quota_bytes
         self._room_bytes = room_bytes
         self._clock = clock or SystemClock()
+        self._is_certain = is_certain
         self._seals: dict[int, Seal] = {}
         self._unsound: set[int] = set()
         self._clear_unfinished()
@@ -114,8 +117,6 @@ class Keeper:
         if reason is None:
             return False
         seal = self._seal(oldest)
-        if seal is None:
-            return False
         topics = sealing.desired(oldest) if reason is Reason.DROPPED else {}
         add_gone(self.folder, seal.recorder, Gone.of(seal, reason, topics), seal.previous)
         self._delete(oldest.number)
@@ -133,12 +134,12 @@ class Keeper:
         is_loaded = oldest.number <= loaded_through(self.folder)
         is_pressed = self._quota_bytes > 0 and spool_bytes(self.folder) + self._room_bytes > self._quota_bytes
         if is_loaded:
-            return Reason.EXPIRED if is_pressed or self._is_old(oldest) else None
+            may_go = (is_pressed or self._is_old(oldest)) and self._is_certain()
+            return Reason.EXPIRED if may_go else None
         return Reason.DROPPED if is_pressed and self._options.on_quota == "drop_oldest" else None
 
     def _is_old(self, segment: Segment) -> bool:
-        seal = self._seal(segment)
-        age_ns = self._clock.now().wall_ns - seal.last_recv_ns if seal is not None else 0
+        age_ns = self._clock.now().wall_ns - self._seal(segment).last_recv_ns
         return age_ns > self._options.retention * NS_PER_S
 
     def _delete(self, number: int) -> None:
@@ -151,19 +152,20 @@ class Keeper:
     def _seal_next(self, final: Sequence[Segment]) -> bool:
         for segment in final:
             if segment.number not in self._seals and segment.number not in self._unsound:
-                return self._seal(segment) is not None
+                self._seal(segment)
+                return True
         return False
 
-    def _seal(self, segment: Segment) -> Seal | None:
-        """Return the seal of a final segment, made where there is none; None where it cannot be read."""
+    def _seal(self, segment: Segment) -> Seal:
+        """Return the seal of a final segment; made where there is none, or none that can be read."""
         number = segment.number
-        if number in self._seals or number in self._unsound:
-            return self._seals.get(number)
+        if number in self._seals:
+            return self._seals[number]
         try:
             seal = read_seal(self.folder, number)
         except SpoolError as error:
             self._leave(number, str(error))
-            return None
+            seal = sealing.seal_of(segment, "")
         if seal is None:
             sync_file(segment.path)  # its writer may be about to
             seal = sealing.seal_of(segment, "")
@@ -238,8 +240,18 @@ class _Keepers:
             self._locks.enter_context(FolderLock(folder, KEEPER_LOCK))
             options = self._config.spool
             quota_bytes = options.quota_of_each(self._config.shards)
-            self._keepers[shard] = Keeper(folder, options, quota_bytes=quota_bytes)
+            self._keepers[shard] = Keeper(
+                folder, options, quota_bytes=quota_bytes, is_certain=self._is_certain
+            )
         return self._keepers[shard]
+
+    def _is_certain(self) -> bool:
+        """Whether the loader has held the states against the database of now, or that is as it was, but away.
+
+        A database may be new, or another one than before; and segments may be about to be loaded anew.
+        """
+        is_told = bool(self._data.read_status("loader"))
+        return is_told and self._data.server == self._config.database.url and not self._data.wish.exists()
 
     def status(self) -> dict[str, Any]:
         """What was done, and how many bytes there are, of all spools."""

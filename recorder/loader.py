@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from engine.clock import Clock, SystemClock
+from engine.errors import UsageError
 from recorder import state as states
 from recorder.batches import Batch, Intent
 from recorder.clickhouse import Database
@@ -16,6 +17,7 @@ from recorder.decoding import Decoding
 from recorder.inserter import Inserter
 from recorder.lag import unread_bytes
 from recorder.playback import Playback
+from recorder.segments import first_begun, last_number
 from recorder.state import State
 
 __all__ = ["INTENT_FILE", "Loader", "intent_file"]
@@ -107,9 +109,12 @@ class Loader:
 
         Raises:
             DatabaseError: the database does not answer, or gave up.
+            UsageError: what it has of this recorder is of another spool.
         """
         intent = self.inserter.recover()
         mark = self.inserter.cursor
+        if mark:
+            self._check_spool(mark)
         states.remove_beyond(self._spool, mark)
         self._begin_with(Decoding.nearest(self._spool, self.recorder, mark), mark)
         if intent is not None:
@@ -179,6 +184,17 @@ class Loader:
         """Wait for the batch under way and let the spool go; the database stays open."""
         self.inserter.close()
         self._decoding.close()
+
+    def _check_spool(self, mark: int) -> None:
+        """Refuse a spool that starts over under a known name: it would seem to be loaded."""
+        if last_number(self._spool) >= mark >> 32:
+            segment, recv_ns = first_begun(self._spool)
+            if self.inserter.begun_ns(segment) in (0, recv_ns):
+                return
+        raise UsageError(
+            f"the database has another spool of recorder {self.recorder!r}, up to segment {mark >> 32}",
+            f"give the recording of {self._spool} a recorder name of its own, or a new database",
+        )
 
     def _begin_with(self, decoding: Decoding, mark: int) -> None:
         """Read up to the commit mark; the next batch begins after it."""

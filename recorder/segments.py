@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from engine.errors import UsageError
-from ext.journal import Record
+from ext.journal import Record, RecordKind
 from ext.segment import SegmentReader
 from recorder.compressed import plain
 from recorder.durable import sync_folder
@@ -24,6 +24,8 @@ __all__ = [
     "Segment",
     "SpoolError",
     "compressed_path",
+    "first_begun",
+    "first_number",
     "first_payload",
     "following",
     "last_number",
@@ -111,6 +113,25 @@ def last_number(folder: Path) -> int:
     """Return the greatest number that any file of a spool bears; 0: none."""
     named = (OF_A_SPOOL.fullmatch(path.name) for path in folder.iterdir())
     return max((int(match[1]) for match in named if match is not None and match[1]), default=0)
+
+
+def first_number(folder: Path) -> int:
+    """Return the number of the first segment that is there; 0: none is."""
+    return min(_numbers(folder, SUFFIX) | _numbers(folder, COMPRESSED_SUFFIX), default=0)
+
+
+def first_begun(folder: Path) -> tuple[int, int]:
+    """Return the first segment whose first record is whole, and when that was received; 0, 0: none is."""
+    for segment in segments(folder):
+        try:
+            reader = open_segment(segment)
+        except FileNotFoundError:
+            continue  # its keeper was faster
+        record = reader.next()
+        reader.close()
+        if isinstance(record, Record) and record.kind == RecordKind.SEGMENT:
+            return segment.number, record.recv_ns
+    return 0, 0
 
 
 def strangers(folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from engine.errors import TapeheadError
 from ext.journal import crc32c_bytes
 from ext.state import STATE_FORMAT
 from recorder.durable import sync_folder
+from recorder.segments import first_number
 
 __all__ = [
     "State",
@@ -165,9 +166,16 @@ def warn_unused(folder: Path, segment: int, reason: object) -> None:
 
 
 def thin(folder: Path) -> None:
-    """Remove the states but the latest ones and those of every 16th segment."""
-    for segment in states(folder)[:-KEPT_LATEST]:
-        if segment % KEPT_EVERY:
+    """Remove the states but the latest ones and those of every 16th segment.
+
+    Of those whose following segment is gone the newest alone is kept: it leads to the first that is there.
+    """
+    found = states(folder)
+    first = first_number(folder)
+    outlived = {segment for segment in found if segment + 1 < first}
+    outlived -= {max((segment for segment in found if segment < first), default=0)}
+    for segment in found[:-KEPT_LATEST]:
+        if segment % KEPT_EVERY or segment in outlived:
             state_path(folder, segment).unlink(missing_ok=True)
 
 

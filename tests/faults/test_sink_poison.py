@@ -124,6 +124,21 @@ def test_loading_again_ends_well_wherever_it_dies(database: Database, tmp_path: 
     assert load(tmp_path, database).inserter.counters["batches"] == 0
 
 
+def test_what_was_to_be_loaded_again_leaves_no_hole_in_a_database_that_is_new(
+    server: ClickHouse, database: Database, tmp_path: Path
+) -> None:
+    make_spool(tmp_path, messages=300)
+    load(tmp_path, database, batch_records=150)
+    expected = contents(database)
+    place = DataFolder(tmp_path)
+    again.ask(place, database, 0, 2, 2)
+    fresh = open_fresh(server, "again_fresh")
+    assert again.finish(place, fresh, Pauses()) is None
+    load(tmp_path, fresh, batch_records=150)
+    assert contents(fresh) == expected
+    assert again.finish(place, fresh, Pauses()) is None
+
+
 def test_a_column_that_is_missing_is_waited_for(database: Database, tmp_path: Path) -> None:
     """What is wrong is the table, not what is in the batch."""
     spool = make_spool(tmp_path)

@@ -260,8 +260,8 @@ def test_real_capture_is_there_to_the_last_level(tmp_path: Path) -> None:
 
 
 def test_spool_that_starts_over_under_the_same_name_is_refused(tmp_path: Path) -> None:
-    for folder, messages in (("first", 400), ("second", 5)):
-        maker = SpoolMaker(tmp_path / folder)
+    for folder, messages in (("first", 400), ("second", 401)):
+        maker = SpoolMaker(tmp_path / folder, start_ns=START_NS + messages * S)
         make_market(maker, messages)
         maker.close()
     with embedded(tmp_path / "clickhouse") as database:
@@ -270,13 +270,16 @@ def test_spool_that_starts_over_under_the_same_name_is_refused(tmp_path: Path) -
         loader.drain()
         loader.close()
         other = Loader(tmp_path / "second", database, "r1", tmp_path)
-        other.recover()
-        again = SpoolMaker(tmp_path / "second")
-        make_market(again, 5)
-        again.close()
-        with pytest.raises(UsageError, match="a new spool needs a new recorder name"):
-            other.drain()
+        with pytest.raises(UsageError, match="the database has another spool of recorder 'r1'"):
+            other.recover()
         other.close()
+        marks = database.query("SELECT * FROM load_batch ORDER BY ALL")
+        (tmp_path / "third").mkdir()
+        none = Loader(tmp_path / "third", database, "r1", tmp_path)
+        with pytest.raises(UsageError, match="the database has another spool"):
+            none.recover()
+        none.close()
+        assert database.query("SELECT * FROM load_batch ORDER BY ALL") == marks
 
 
 def test_folder_in_use_and_newer_engine_are_refused(tmp_path: Path) -> None:

@@ -30,4 +30,6 @@ class Committed:
 
     def query(self, statement: str, parameters: dict[str, Any]) -> list[tuple[int]]:
         """Answer with the mark, or that nothing lies beyond it."""
+        if "first_recv" in statement:
+            return [(0,)]
         return [(self.last if "load_batch" in statement else 0,)]

@@ -8,7 +8,9 @@ import zstandard
 
 from engine.clock import ManualClock
 from ext.journal import Record, RecordKind
+from recorder.config import SpoolOptions
 from recorder.durable import put
+from recorder.keeper import Keeper
 from recorder.seals import Gone, Reason, read_gone, read_seal, seal_path
 from recorder.segments import SpoolError, compressed_path, segment_path, segments, spool_bytes
 from recorder.spool import Spool
@@ -249,3 +251,41 @@ def test_what_was_not_finished_is_removed_at_the_start(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"half")
     keeper(tmp_path)
     assert [path.name for path in tmp_path.glob("*.new")] == ["00000001.state.new"]
+
+
+def test_a_damaged_seal_does_not_keep_what_is_old(tmp_path: Path) -> None:
+    make_spool(tmp_path)
+    settle(keeper(tmp_path))
+    seal_path(tmp_path, 1).write_bytes(b"{")
+    mark_loaded(tmp_path, 2)
+    clock = ManualClock(START_NS)
+    clock.advance(DAY_S + 1)
+    one = keeper(tmp_path, clock=clock, retention=DAY_S)
+    settle(one)
+    assert (one.counters["unsound"], one.counters["expired"]) == (1, 2)
+    assert not seal_path(tmp_path, 1).exists()
+    assert segments(tmp_path)[0].number == 3
+
+
+@pytest.mark.parametrize("policy", ["refuse", "drop_oldest"])
+def test_nothing_goes_on_the_word_of_states_that_are_not_held_against_the_database(
+    tmp_path: Path, policy: str
+) -> None:
+    written = make_spool(tmp_path)
+    mark_loaded(tmp_path, 2)
+    clock = ManualClock(START_NS)
+    clock.advance(DAY_S + 1)
+    is_certain = False
+    one = Keeper(
+        tmp_path,
+        SpoolOptions(retention=DAY_S, on_quota=policy),  # type: ignore[arg-type]  # one of the two
+        quota_bytes=4 * SEGMENT_BYTES,
+        room_bytes=SEGMENT_BYTES,
+        clock=clock,
+        is_certain=lambda: is_certain,
+    )
+    settle(one)
+    assert read_frames(tmp_path) == written
+    is_certain = True
+    settle(one)
+    assert one.counters["expired"] == 2

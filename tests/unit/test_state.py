@@ -21,6 +21,7 @@ from ext.state import columns_state, dispatcher_state, restore_dispatcher
 from ext.ticker_row import TickerRow
 from recorder.instruments import InstrumentRows
 from recorder.playback import Playback
+from recorder.segments import segment_path
 from recorder.sql import schema
 from recorder.state import State, StateError, load, remove_beyond, save, state_path, states, thin, usable
 from recorder.wanted import Wanted
@@ -329,6 +330,18 @@ def test_two_and_every_sixteenth_are_kept(tmp_path: Path) -> None:
         save(tmp_path, made(segment))
         thin(tmp_path)
     assert states(tmp_path) == [16, 32, 38, 39]
+
+
+def test_states_of_segments_that_are_gone_go_but_the_one_that_leads_to_the_first(tmp_path: Path) -> None:
+    for segment in (16, 32, 48, 49):
+        save(tmp_path, made(segment))
+    for segment in (40, 49, 50):
+        segment_path(tmp_path, segment).touch()
+    thin(tmp_path)
+    assert states(tmp_path) == [32, 48, 49]
+    segment_path(tmp_path, 40).unlink()
+    thin(tmp_path)
+    assert states(tmp_path) == [48, 49]
 
 
 @pytest.mark.parametrize(
