@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from engine.clock import NS_PER_S
@@ -93,10 +94,15 @@ class Limit(NamedTuple):
     cts_ms: int | None
 
     @property
+    def received(self) -> str:
+        """What holds for rows that had been received."""
+        return f"{OURS} AND {_UNTIL}"
+
+    @property
     def condition(self) -> str:
-        """What holds for those rows."""
+        """What holds for rows that count."""
         cts = "" if self.cts_ms is None else " AND cts <= fromUnixTimestamp64Milli({cts_ms:Int64}, 'UTC')"
-        return f"{OURS} AND {_UNTIL}{cts}"
+        return self.received + cts
 
     def values(self, topic: Topic, recorder: str) -> dict[str, Any]:
         """The parameters of `condition`."""
@@ -115,28 +121,28 @@ def select(columns: str, table: str, *conditions: str, tail: str = "") -> str:
 
 
 def chain(database: Database, topic: Topic, recorder: str, limit: Limit) -> list[Row]:
-    """Return the last whole book within a limit and the deltas since, in their order."""
+    """Return the last whole book within a limit and the deltas since, in their order.
+
+    Deltas that follow with a later cts than that of the limit may be among them, at the end.
+    """
     values = limit.values(topic, recorder)
     if topic.depth == 1:
         return _rows(database, select(_BEST, "bbo", limit.condition, tail=_LAST), values)
     bases = _rows(database, select(_LEVELS, "book_snapshot", limit.condition, tail=_LAST), values)
     if not bases:
         return []
-    base = bases[0]
-    since_base = values | {
-        "since_minute_s": _minute_s(base.recv_ns),
-        "base": base.position,
-        "base_update_id": base.update_id,
-    }
-    since = f"{_SINCE} AND {_FROM_BASE} > {_BASE}"
-    deltas = _rows(
-        database, select(_LEVELS, "book_delta", limit.condition, since, tail=_IN_ORDER), since_base
-    )
-    last = deltas[-1] if deltas else base
-    if last.update_id - base.update_id == len(deltas):
-        return [base, *deltas]
+    values["since_minute_s"] = _minute_s(bases[0].recv_ns)
+    rows = [*bases, *_deltas(database, topic, f"{limit.received} AND {_SINCE}", values, bases[0])]
+    if is_whole(rows):
+        return rows
     # Update ids that are not each the next, or a clock that was set back: only positions tell.
+    last = next(row for row in reversed(rows) if limit.cts_ms is None or row.cts_ms <= limit.cts_ms)
     return by_position(database, topic, recorder, (last.position, last.update_id))
+
+
+def is_whole(rows: Sequence[Row]) -> bool:
+    """Whether the update ids of a book and its deltas are each the next: then none is missing between."""
+    return all(row.update_id + 1 == following.update_id for row, following in pairwise(rows))
 
 
 def by_position(database: Database, topic: Topic, recorder: str, last: tuple[int, int]) -> list[Row]:
@@ -146,22 +152,29 @@ def by_position(database: Database, topic: Topic, recorder: str, last: tuple[int
     """
     values = {**topic._asdict(), "recorder": recorder, "position": last[0], "update_id": last[1]}
     until = f"{OURS} AND (position, update_id) <= ({{position:UInt64}}, {{update_id:UInt64}})"
-    table = "bbo" if topic.depth == 1 else "book_snapshot"
-    # The key finds one that is near, and the positions from there on are few.
-    near = database.query(select("position", table, until, tail=_LAST), values)
-    if not near:
+    table, columns = ("bbo", _BEST) if topic.depth == 1 else ("book_snapshot", _LEVELS)
+    # The key finds one that is near, whole, and the positions from there on are few.
+    bases = _rows(database, select(columns, table, until, tail=_LAST), values)
+    if not bases:
         return []
-    values["since"] = near[0][0]
-    [((base, base_update_id),)] = database.query(
+    values["since"] = bases[0].position
+    [(last_base,)] = database.query(
         select("max((position, update_id))", table, until, "position >= {since:UInt64}"), values
     )
-    values |= {"base": base, "base_update_id": base_update_id}
-    is_base = f"{_FROM_BASE} = {_BASE}"
-    if topic.depth == 1:
-        return _rows(database, select(_BEST, table, until, is_base, tail="LIMIT 1"), values)
-    bases = select(_LEVELS, table, until, is_base, tail="LIMIT 1")
-    deltas = select(_LEVELS, "book_delta", until, f"{_FROM_BASE} > {_BASE}", tail=_IN_ORDER)
-    return [*_rows(database, bases, values), *_rows(database, deltas, values)]
+    if last_base != (bases[0].position, bases[0].update_id):  # the clock was set back
+        values |= {"base": last_base[0], "base_update_id": last_base[1]}
+        is_base = f"{_FROM_BASE} = {_BASE}"
+        bases = _rows(database, select(columns, table, until, is_base, tail="LIMIT 1"), values)
+    return [*bases, *_deltas(database, topic, until, values, bases[0])]
+
+
+def _deltas(database: Database, topic: Topic, condition: str, values: dict[str, Any], base: Row) -> list[Row]:
+    """Return the deltas after a whole book for which the condition holds, in their order."""
+    if topic.depth == 1:  # each message is the whole book
+        return []
+    since_base = values | {"base": base.position, "base_update_id": base.update_id}
+    sql = select(_LEVELS, "book_delta", condition, f"{_FROM_BASE} > {_BASE}", tail=_IN_ORDER)
+    return _rows(database, sql, since_base)
 
 
 def _rows(database: Database, sql: str, values: dict[str, Any]) -> list[Row]:

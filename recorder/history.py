@@ -199,7 +199,7 @@ def _book(database: Database, topic: Topic, mark: _Mark, at: Moment, clock: str)
         asks=asks,
         rpi_bids=rpi[0],
         rpi_asks=rpi[1],
-        gaps=_doubts(database, topic, mark, at.ns or last.recv_ns),
+        gaps=_doubts(database, topic, mark, at.ns or last.recv_ns, at.position),
     )
 
 
@@ -217,6 +217,10 @@ def _chain_by_cts(database: Database, topic: Topic, mark: _Mark, cts_ns: int) ->
     cts_ms = cts_ns // NS_PER_MS
     guess = Limit(mark.position, cts_ns + CLOCK_SLACK_S * NS_PER_S, cts_ms)
     rows = chain(database, topic, mark.recorder, guess)
+    # Within a book a message with a later cts ends the search: these times do not go back.
+    later = next((number for number, row in enumerate(rows) if row.cts_ms > cts_ms), None)
+    if later is not None:
+        return rows[:later]
     found = (rows[-1].position, rows[-1].update_id) if rows else (0, 0)
     last, is_end = _last_by_cts(database, topic, mark, found, cts_ms)
     if is_end and cts_ns > mark.last_ns:
@@ -255,20 +259,23 @@ def _last_by_cts(
     return found, True
 
 
-def _doubts(database: Database, topic: Topic, mark: _Mark, at_ns: int) -> tuple[Doubt, ...]:
-    """Return the gaps of the topic that cover a time."""
+def _doubts(database: Database, topic: Topic, mark: _Mark, at_ns: int, at_position: int) -> tuple[Doubt, ...]:
+    """Return the gaps of the topic that cover a time, or were open after a record (0: not asked)."""
     rows = database.query(
         "SELECT argMin(cause, position), argMin(fault, position), toUnixTimestamp64Nano(min(start)) AS since,"
         " toUnixTimestamp64Nano(max(end)) AS until, argMax(detail, position) FROM gap"
         " WHERE category = {category:String} AND topic = {topic:String} AND recorder = {recorder:String}"
-        " AND position <= {position:UInt64} AND start < fromUnixTimestamp64Nano({at_ns:Int64}, 'UTC')"
-        " GROUP BY id HAVING until IS NULL OR until > {at_ns:Int64} ORDER BY since, id",
+        " AND position <= {position:UInt64}"
+        " GROUP BY id HAVING since < {at_ns:Int64} AND (until IS NULL OR until > {at_ns:Int64})"
+        " OR min(position) <= {at_position:UInt64}"
+        " AND maxIf(end, position <= {at_position:UInt64}) IS NULL ORDER BY since, id",
         {
             "category": topic.category,
             "topic": topic.name,
             "recorder": mark.recorder,
             "position": mark.position,
             "at_ns": at_ns,
+            "at_position": at_position,
         },
     )
     return tuple(Doubt(*row) for row in rows)

@@ -234,7 +234,7 @@ def test_gap_makes_it_doubtful(recording: Recording, tmp_path: Path) -> None:
     for number in range(5):
         market.send("delta" if number else "snapshot", START_MS + number, 10 * MS)
     maker.beat(2)
-    maker.disconnect("closed")
+    disconnected = maker.disconnect("closed")
     maker.beat(2)
     maker.connect(f"orderbook.50.{symbol}")
     market.send("snapshot", START_MS + 5000, 10 * MS)
@@ -249,8 +249,12 @@ def test_gap_makes_it_doubtful(recording: Recording, tmp_path: Path) -> None:
     assert [(gap.cause, gap.start_ns, gap.end_ns) for gap in during.gaps] == [
         ("disconnect", before.recv_ns, healed.recv_ns)
     ]
+    for position in (disconnected, healed.position - 1):
+        broken = book_at(database, symbol, Moment(position=position))
+        assert (broken.update_id, broken.gaps) == (before.update_id, during.gaps)
     for message in (healed, after):
         check(database, message, Moment(ns=message.recv_ns), symbol=symbol)
+        check(database, message, Moment(position=message.position), symbol=symbol)
 
 
 def test_clock_that_was_set_back(recording: Recording, tmp_path: Path) -> None:

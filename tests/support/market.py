@@ -139,10 +139,10 @@ class SpoolMaker:
             "topics": {"linear": self.topics},
         }
 
-    def disconnect(self, cause: str, detail: str = "") -> None:
-        """Lose the connection."""
+    def disconnect(self, cause: str, detail: str = "") -> int:
+        """Lose the connection; returns the position of the record."""
         common = {"connection": 1, "category": "linear", "leg": 0}
-        self.record(RecordKind.DISCONNECTED, {**common, "cause": cause, "detail": detail})
+        return self.record(RecordKind.DISCONNECTED, {**common, "cause": cause, "detail": detail})
 
     def record(self, kind: RecordKind, payload: dict[str, Any]) -> int:
         """Append a decision; returns its position."""
