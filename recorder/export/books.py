@@ -6,7 +6,7 @@ does each day: its file stands alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -26,7 +26,10 @@ _SOURCE_RANK: Final = {"live": 1, "backfill": 2, "import": 3}
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Book and trades of a symbol on a day, by one recorder; ``depth`` is 0 where there is no book."""
+    """Book and trades of a symbol on a day, by one recorder; ``depth`` is 0 where there is no book.
+
+    An archive holds a book or trades: to that of a book, `beside` is that of the trades.
+    """
 
     category: str
     symbol: str
@@ -35,15 +38,22 @@ class Market:
     depth: int
     book: tuple[Part, ...]
     trades: Part | None
+    beside: "Market | None" = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The book's parts and the trades'."""
+        """The book's parts and the trades', those of its recorder."""
         return (*self.book, *([self.trades] if self.trades else []))
+
+    @property
+    def traded(self) -> "Market":
+        """The market that has the trades."""
+        return self.beside or self
 
     def state(self) -> list[Any]:
         """Return what a file of it follows from, for the manifest."""
-        return [self.recorder, self.depth, *([part.rows, part.last_position] for part in self.parts)]
+        own = [self.recorder, self.depth, *([part.rows, part.last_position] for part in self.parts)]
+        return own if self.beside is None else [*own, *self.beside.state()]
 
     def sources(self) -> list[str]:
         """Return whether rows were live, backfilled, imported."""
@@ -116,7 +126,10 @@ class Levels:
 
 
 def markets(source: Source, day: int) -> list[Market]:
-    """Return the markets of a day: of each symbol one recorder, and its deepest book or the one asked for."""
+    """Return the markets of a day: of each symbol one recorder, and its deepest book or the one asked for.
+
+    Of what was imported the book and the trades, which are archives of their own.
+    """
     books = _books(source, day)
     trades = {(part.category, part.symbol, part.recorder): part for part in source.parts("trade", day)}
     by_symbol: dict[tuple[str, str], set[str]] = {}
@@ -129,8 +142,18 @@ def markets(source: Source, day: int) -> list[Market]:
             _market(day, name, books.get((category, symbol, name)), trades.get((category, symbol, name)))
             for name in sorted(names)
         ]
-        found.append(min(candidates, key=lambda market: _preference(market, missing)))
+        best = min(candidates, key=lambda market: _preference(market, missing))
+        found.append(replace(best, beside=_beside(best, candidates)))
     return found
+
+
+def _beside(book: Market, candidates: list[Market]) -> Market | None:
+    """Return the archive with the trades of an archive of a book: that with the most."""
+    if book.trades is not None or book.sources() != ["import"]:
+        return None
+    others = [(one.trades.rows, one.recorder, one) for one in candidates if one.trades is not None]
+    imported = [other for other in others if other[2].sources() == ["import"]]
+    return max(imported)[2] if imported else None
 
 
 def _market(

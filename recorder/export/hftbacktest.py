@@ -49,7 +49,10 @@ POWERS: Final = np.array([float(f"1e{scale}") for scale in range(32)])
 COPY_BYTES: Final = 1 << 20
 DEFLATE_LEVEL: Final = 1  # two thirds of the time of 6, and a quarter larger
 
+END_NS: Final = 1 << 62
+
 Events = NDArray[np.void]
+Chunk = tuple[Events, int]  # and the least exchange time of what follows
 
 
 def export(source: Source, folder: ExportFolder) -> None:
@@ -59,17 +62,19 @@ def export(source: Source, folder: ExportFolder) -> None:
             name = f"{market.category}/{quote(market.symbol, safe='')}/{day_text(day).replace('-', '')}.npz"
 
             def write(draft: Path, market: Market = market, name: str = name) -> Written:
-                return _write(Stream(source, market), draft, name)
+                return _write(source, market, draft, name)
 
             folder.put(name, [source.decoder_versions, *market.state()], write)
 
 
-def _write(stream: Stream, path: Path, name: str) -> Written:
+def _write(source: Source, market: Market, path: Path, name: str) -> Written:
     """Write the events raw, and then, as their number is known, the archive."""
+    stream = Stream(source, market)
+    beside = Stream(source, market.beside) if market.beside else None
     raw = path.with_name("events")
     counts = {"trades": 0, "early": 0}
     with raw.open("wb") as file:
-        for events in _ordered(stream, counts):
+        for events in _ordered(_merged([_pages(one, counts) for one in (beside, stream) if one])):
             events.tofile(file)
         rows = file.tell() // EVENT.itemsize
     with (
@@ -79,13 +84,13 @@ def _write(stream: Stream, path: Path, name: str) -> Written:
     ):
         _copy(file, member, rows)
     raw.unlink()
-    market = stream.market
     details: dict[str, Any] = {
         "symbol": market.symbol,
         "recorder": market.recorder,
         "depth": market.depth,
         "sources": market.sources(),
         "trades": counts["trades"],
+        "trades_recorder": market.traded.recorder,
         "gaps": len(stream.gaps),
         "doubtful": {"events_before_their_exchange_time": counts["early"]} if counts["early"] else {},
     }
@@ -99,14 +104,10 @@ def _copy(raw: BinaryIO, member: Any, rows: int) -> None:
         member.write(chunk)
 
 
-def _ordered(stream: Stream, counts: dict[str, int]) -> Iterator[Events]:
-    """Yield the events in order of both clocks.
-
-    What may have to wait for an earlier exchange time of a later page is held back until that page is there.
-    """
+def _pages(stream: Stream, counts: dict[str, int]) -> Iterator[Chunk]:
+    """Yield the events of a stream a page, and the least exchange time of the pages that follow."""
     pages = stream.pages
-    later_ns = [*np.minimum.accumulate([page.exch_ns for page in pages][::-1])[::-1].tolist(), 1 << 62]
-    held = np.empty(0, EVENT)
+    later_ns = np.minimum.accumulate([END_NS, *(page.exch_ns for page in reversed(pages))])[::-1].tolist()
     local_ns = 0
     for page, next_ns in zip(pages, later_ns[1:], strict=True):
         levels = stream.levels(page) if stream.market.book else None
@@ -116,6 +117,37 @@ def _ordered(stream: Stream, counts: dict[str, int]) -> Iterator[Events]:
         # The wall clock may have been set back; the order of what was received stands.
         fresh["local_ts"] = np.maximum.accumulate(np.append(local_ns, fresh["local_ts"]))[1:]
         local_ns = int(fresh["local_ts"][-1]) if len(fresh) else local_ns
+        yield fresh, next_ns
+
+
+def _merged(streams: list[Iterator[Chunk]]) -> Iterator[Chunk]:
+    """Yield several streams as one in the order of the local clock; at one time the first of them first."""
+    waiting = [_next(stream) for stream in streams]
+    while any(len(events) for events, _ in waiting):
+        # Up to where each that has not ended is there.
+        until_ns = min(int(events["local_ts"][-1]) for events, _ in waiting if len(events))
+        heads = []
+        for number, (events, next_ns) in enumerate(waiting):
+            cut = int(np.searchsorted(events["local_ts"], until_ns, "right"))
+            heads.append(events[:cut])
+            waiting[number] = (events[cut:], next_ns) if cut < len(events) else _next(streams[number])
+        joined = np.concatenate(heads)
+        rest_ns = min(int(events["exch_ts"].min(initial=next_ns)) for events, next_ns in waiting)
+        yield joined[np.argsort(joined["local_ts"], kind="stable")], rest_ns
+
+
+def _next(stream: Iterator[Chunk]) -> Chunk:
+    """Return what comes next; no events where the stream has ended."""
+    return next((chunk for chunk in stream if len(chunk[0])), (np.empty(0, EVENT), END_NS))
+
+
+def _ordered(chunks: Iterator[Chunk]) -> Iterator[Events]:
+    """Yield the events in order of both clocks.
+
+    What may have to wait for an earlier exchange time of a later chunk is held back until that one is there.
+    """
+    held = np.empty(0, EVENT)
+    for fresh, next_ns in chunks:
         events = np.concatenate((held, fresh))
         cut = _closed(events["exch_ts"], next_ns)
         yield in_order(events[:cut])

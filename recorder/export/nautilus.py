@@ -111,13 +111,13 @@ def _put_instrument(source: Source, folder: ExportFolder, market: Market, precis
 def _put_day(source: Source, folder: ExportFolder, market: Market, precision: Precision) -> None:
     name = instrument_id(market.category, market.symbol)
     state = [source.decoder_versions, *market.state(), *precision]
-    for kind, is_there, write in (
-        ("order_book_delta", bool(market.book), _write_deltas),
-        ("trade_tick", market.trades is not None, _write_trades),
+    for kind, of, is_there, write in (
+        ("order_book_delta", market, bool(market.book), _write_deltas),
+        ("trade_tick", market.traded, market.traded.trades is not None, _write_trades),
     ):
         if is_there:
             key = f"{kind}/{day_text(market.day)}/{name}"
-            folder.put(key, state, partial(write, source, market, name, precision))
+            folder.put(key, state, partial(write, source, of, name, precision))
 
 
 def _path(kind: str, name: str, first_ns: int, last_ns: int) -> str:

@@ -101,8 +101,14 @@ def export(source: Source, folder: ExportFolder) -> None:
         for kind, rows in (("quotes", _QUOTES), *_KINDS.items()):
             for part in source.parts(rows.table, day):
                 of = chosen.get((part.category, part.symbol))
-                if (of is None or of.recorder == part.recorder) and _has(kind, part.category, of):
+                if _is_of(part, of) and _has(kind, part.category, of):
                     _put(source, folder, kind, rows, part, of.depth if of else 0)
+
+
+def _is_of(part: Part, market: Market | None) -> bool:
+    if market is None:
+        return True
+    return part.recorder == (market.traded if part.table == "trade" else market).recorder
 
 
 def _has(kind: str, category: str, market: Market | None) -> bool:

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ import pytest
 from ext.journal import RecordKind
 from recorder.clickhouse import Database
 from recorder.export.folder import MANIFEST
+from recorder.export.hftbacktest import EVENT, _merged, _ordered
 from recorder.export.request import Request
 from recorder.export.run import export
+from recorder.importer import ImportOptions, import_file
 from recorder.ledger import missed
+from tests.support.archives import book_lines, day_ms, trade_rows, write_books, write_trades
 from tests.support.databases import embedded, use_another
 from tests.support.exports import load
 from tests.support.market import S, SpoolMaker, book_frame, trade_frame
@@ -135,3 +139,65 @@ def test_of_two_recorders_the_one_with_shorter_gaps(database: Database, tmp_path
         if "/trade/" in f"/{entry['path']}"
     ]
     assert traded == [6]
+
+
+def test_an_imported_day_has_its_book_and_its_trades(database: Database, tmp_path: Path) -> None:
+    """Archives are one recorder each, of a book or of trades: by time they are one day."""
+    first_ms = day_ms("2024-12-01")
+    book = write_books(tmp_path / "linear", "AUSDT", "2024-12-01", book_lines("AUSDT", first_ms, 40))
+    # Two files with trades of that day: a few are in one of them only, as a file of a month would have them.
+    some = write_trades(
+        tmp_path / "a", "AUSDT", "2024-12-01", trade_rows("AUSDT", first_ms + 50, 5, step_ms=100)
+    )
+    rows = trade_rows("AUSDT", first_ms + 50, 60, step_ms=100)
+    most = write_trades(tmp_path / "b", "AUSDT", "2024-12-01", rows)
+    with database.reader() as reader:
+        for path in (book, most, some):
+            import_file(path, database, reader, tmp_path, ImportOptions("linear", skip_recorded=False))
+    events, manifest = events_of(database, tmp_path / "out")
+    # A snapshot of 20 levels and its clear, 39 changes, 60 trades.
+    assert len(events) == 21 + 39 + 60
+    traded = events[events["ev"] & np.uint64(0xFF) == 2]
+    assert (traded["local_ts"] // 1_000_000 - first_ms).tolist() == [
+        50 + 100 * number for number in range(60)
+    ]
+    assert (np.diff(events["local_ts"]) >= 0).all()
+    assert [event[0] & 0xFF for event in kinds(events[21:25])] == [2, 1, 2, 1]
+    (entry,) = [entry for entry in manifest["files"] if entry["path"].endswith(".npz")]
+    assert (entry["trades"], entry["depth"]) == (60, 500)
+    assert entry["trades_recorder"] != entry["recorder"]
+    counts = {}
+    for name in ("nautilus", "tardis"):
+        report = export(database, Request(name), tmp_path / name)
+        files = json.loads(report.manifest.read_text())["files"]
+        counts[name] = sorted(entry["rows"] for entry in files if entry["rows"] > 10)
+    assert counts == {"nautilus": [60, 60], "tardis": [40, 59, 60]}
+
+
+def test_streams_are_merged_by_time_whatever_their_pages() -> None:
+    random = Random(3)
+    for _ in range(200):
+        streams = []
+        for kind in (1, 2):
+            times = sorted(random.choices(range(20), k=random.randrange(12)))
+            events = np.zeros(len(times), EVENT)
+            events["ev"], events["local_ts"], events["order_id"] = kind, times, range(len(times))
+            events["exch_ts"] = [time - random.randrange(4) for time in times]
+            cuts = sorted(random.choices(range(len(times) + 1), k=2))
+            parts = np.split(events, cuts)
+            least = [
+                min((int(one["exch_ts"].min()) for one in parts[n:] if len(one)), default=1 << 62)
+                for n in (1, 2, 3)
+            ]
+            streams.append(list(zip(parts, least, strict=True)))
+        merged = np.concatenate(
+            [*_ordered(_merged([iter(stream) for stream in streams])), np.empty(0, EVENT)]
+        )
+        for flag, clock in ((1 << 31, "exch_ts"), (1 << 30, "local_ts")):
+            told = merged[merged["ev"] & np.uint64(flag) > 0]
+            assert (np.diff(told[clock]) >= 0).all()
+            for kind, stream in zip((1, 2), streams, strict=True):
+                of_kind = told[told["ev"] & np.uint64(0xFF) == kind]
+                assert sorted(of_kind["order_id"].tolist()) == list(
+                    range(sum(len(part) for part, _ in stream))
+                )
