@@ -57,8 +57,6 @@ def ask_raw(folder: DataFolder, sql: str, output_format: str) -> bytes:
 
 @contextmanager
 def _reader(folder: DataFolder) -> Iterator[Database]:
-    if not folder.database.is_dir():  # which an import alone makes too
-        folder.existing()
     with open_for_reading(folder.path) as database:
         if not database.is_embedded:
             yield database

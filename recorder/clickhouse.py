@@ -59,6 +59,8 @@ _INSERT_SETTINGS: Final = {
     # Of a cluster: an insert has come back only when each shard has its rows.
     "distributed_foreground_insert": 1,
 }
+# What a folder may hold whose first opening was cut short.
+_FOLDER_NAMES: Final = frozenset(("lock", "tmp", "config.xml", "engine.new", "data"))
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -228,7 +230,7 @@ def open_embedded(folder: Path, name: str = DATABASE_DEFAULT) -> Database:
 
     Raises:
         FolderInUseError: another process has it.
-        FolderError: it was written by a newer engine.
+        FolderError: it was written by a newer engine, or holds something else.
         DatabaseError: the engine does not start.
     """
     _check_name(name)
@@ -314,9 +316,19 @@ class _Folder:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder.absolute()
+        self._refuse_foreign()
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "tmp").mkdir(exist_ok=True)
         self._lock = FolderLock(self.path)
+
+    def _refuse_foreign(self) -> None:
+        if self.path.is_dir() and not (self.path / "engine").exists():
+            others = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _FOLDER_NAMES)
+            if others:
+                raise FolderError(
+                    f"{self.path} is no database folder of tapehead: it holds {others[0]!r}",
+                    "give another folder, or move that away",
+                )
 
     def connect(self) -> Client:
         config = self.path / "config.xml"

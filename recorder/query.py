@@ -400,7 +400,9 @@ def open_for_reading(data: Path, server: str = "") -> Database:
         return open_server(server, create=False)
     folder = data / "clickhouse"
     if not folder.is_dir():
-        raise FolderError(f"{data} holds no database", "record into it first, or try `tapehead demo`")
+        problem = f"{data} holds no recording: there is no folder {folder}"
+        remedy = "give --data of `tapehead record` or `tapehead import`, or try `tapehead demo`"
+        raise FolderError(problem, remedy)
     try:
         database = open_embedded(folder)
     except (FolderInUseError, PermissionError):

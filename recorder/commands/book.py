@@ -11,12 +11,10 @@ import typer
 
 from engine.errors import ConfigError
 from recorder.commands.options import AsJson, Data
-from recorder.folder import DataFolder
 from recorder.moments import iso, parse_moment
 from recorder.output import Output
 
 if TYPE_CHECKING:
-    from recorder.clickhouse import Database
     from recorder.history import BookAt
 
 __all__ = ["book"]
@@ -55,8 +53,9 @@ def book(
     moment = parse_moment("--at", at)
 
     from recorder.history import book_at  # the database engine takes a second to load
+    from recorder.query import open_for_reading  # as above
 
-    with closing(_open(data, database)) as opened:
+    with closing(open_for_reading(data, database)) as opened:
         found = book_at(
             opened,
             symbol,
@@ -70,12 +69,6 @@ def book(
     output = Output(as_json=as_json)
     _show(output, found, levels)
     output.result(_values(found, levels))
-
-
-def _open(data: Path, server: str) -> "Database":
-    from recorder.query import open_for_reading  # as above
-
-    return open_for_reading(data if server else DataFolder(data).existing().path, server)
 
 
 def _show(output: Output, found: "BookAt", levels: int) -> None:

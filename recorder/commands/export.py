@@ -11,7 +11,6 @@ import typer
 from recorder.commands.options import AsJson
 from recorder.errors import MachineError, from_os_error
 from recorder.export.request import FORMATS, Request, parse_bound
-from recorder.folder import DataFolder
 from recorder.output import Output
 
 if TYPE_CHECKING:
@@ -83,8 +82,6 @@ def export(
 def _reading(data: Path, server: str) -> "Iterator[Database]":
     from recorder.query import open_for_reading  # as above
 
-    if not server:
-        DataFolder(data).existing()
     with open_for_reading(data, server) as database:
         if not database.is_embedded:
             yield database

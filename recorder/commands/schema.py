@@ -130,4 +130,4 @@ def _opened(url: str, data: Path | None, options: _Options, *, create: bool) -> 
     if url:
         return open_server(url, create=create, layout=Layout(cluster=options.cluster))
     folder = DataFolder(Path() if data is None else data)
-    return open_embedded(folder.existing().database) if create else open_for_reading(folder.existing().path)
+    return open_embedded(folder.existing().database) if create else open_for_reading(folder.path)

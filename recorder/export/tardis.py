@@ -141,9 +141,20 @@ def _write(
         file.write(header.encode() + b"\n")
         for text in texts():
             count += text.count(b"\n")
-            # No field has a tab or a comma in it: symbols, numbers, ids.
-            file.write(text.replace(b"\t", b","))
+            file.write(_as_csv(text))
     return Written(name, count, {"sources": sources})
+
+
+def _as_csv(text: bytes) -> bytes:
+    """Return tab-separated lines with commas; a field that has one itself, as an id might, in quotes."""
+    if b"," in text or b'"' in text:
+        lines = [line.split(b"\t") for line in text.split(b"\n")]
+        return b"\n".join(b",".join(_quoted_field(field) for field in line) for line in lines)
+    return text.replace(b"\t", b",")
+
+
+def _quoted_field(field: bytes) -> bytes:
+    return b'"' + field.replace(b'"', b'""') + b'"' if b"," in field or b'"' in field else field
 
 
 def _texts(source: Source, rows: _Rows, part: Part, depth: int) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from recorder.errors import ExitCode
 from recorder.export import folder as export_files
 from recorder.export.request import FORMATS
 from recorder.query import QueryServer
+from tests.support.archives import book_lines, day_ms, write_books
 from tests.support.databases import embedded
 from tests.support.exports import files, load, record_market
 
@@ -79,6 +80,21 @@ def test_a_full_disk(
     assert f"{out}: No space left on device: make room and run it again" in answer["error"]["message"]
     assert all(name.startswith(".partial/") for name in files(out))
     assert run(capsys, "csv", "--data", recording, "--out", out)[0] == ExitCode.OK
+
+
+def test_a_folder_with_imports_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    first_ms = day_ms("2024-12-01")
+    book = write_books(tmp_path / "linear", "AUSDT", "2024-12-01", book_lines("AUSDT", first_ms, 5))
+    assert cli.main(["import", str(book), "--data", str(data)]) == ExitCode.OK
+    for arguments in (
+        ["book", "AUSDT", "--at", "2024-12-01T00:00:00.2Z"],
+        ["export", "tardis", "--out", str(tmp_path / "out")],
+        ["schema", "--diff"],
+        ["sql", "SELECT count() FROM book_delta"],
+    ):
+        assert cli.main([*arguments, "--data", str(data)]) == ExitCode.OK, capsys.readouterr().err
+    assert not (data / "spool").exists()
 
 
 @pytest.mark.parametrize("name", FORMATS)

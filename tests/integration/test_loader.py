@@ -292,6 +292,12 @@ def test_folder_in_use_and_newer_engine_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match=r"written by ClickHouse 99\.1\.1\.1"):
         open_embedded(tmp_path / "db")
     assert (tmp_path / "db" / "engine").read_text() == "99.1.1.1\n"
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("dear")
+    with pytest.raises(FolderError, match=r"no database folder of tapehead: it holds 'letter\.txt'"):
+        open_embedded(foreign)
+    assert [path.name for path in foreign.iterdir()] == ["letter.txt"]
 
 
 def test_an_address_that_a_killed_recorder_left_is_not_asked(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What exports compute of arrays, and the folder they write."""
 
+import csv
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from recorder.export.folder import MANIFEST, Written, export_folder
 from recorder.export.hftbacktest import BOTH, EVENT, EXCH, LOCAL, POWERS, in_order
 from recorder.export.nautilus import fixed
 from recorder.export.request import parse_bound
+from recorder.export.tardis import _as_csv
 from recorder.lock import FolderInUseError
 
 INT64 = st.integers(-(2**63) + 1, 2**63 - 1)
@@ -25,6 +27,12 @@ def test_values_of_128_bits_are_exact(values: list[tuple[int, int]]) -> None:
     scale = np.array([digits for _, digits in values], np.uint8)
     found = [int.from_bytes(value, "little", signed=True) for value in fixed(mantissa, scale).to_pylist()]
     assert found == [value * 10 ** (16 - digits) for value, digits in values]
+
+
+@given(st.lists(st.lists(st.text(st.sampled_from('a,"=1')), min_size=2, max_size=2), min_size=1))
+def test_fields_with_commas_and_quotes_stay_fields(rows: list[list[str]]) -> None:
+    text = "".join("\t".join(row) + "\n" for row in rows).encode()
+    assert list(csv.reader(_as_csv(text).decode().splitlines())) == rows
 
 
 @given(st.lists(st.integers(0, 12), max_size=40))
