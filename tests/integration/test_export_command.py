@@ -1,6 +1,8 @@
 """`tapehead export`: its answers, its errors, and a recording that goes on meanwhile."""
 
 import json
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 from recorder import cli
 from recorder.errors import ExitCode
 from recorder.export import folder as export_files
-from recorder.export.request import FORMATS
+from recorder.export.request import FORMATS, Request
+from recorder.export.run import export
 from recorder.query import QueryServer
 from tests.support.archives import book_lines, day_ms, write_books
 from tests.support.databases import embedded
@@ -97,18 +100,23 @@ def test_a_folder_with_imports_alone(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (data / "spool").exists()
 
 
-@pytest.mark.parametrize("name", FORMATS)
 def test_an_export_while_recording(
-    name: str, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Through the recorder's SQL, which admits only what reads."""
-    assert run(capsys, name, "--data", recording, "--out", tmp_path / "before")[0] == ExitCode.OK
-    with embedded(recording / "clickhouse") as database:
-        server = QueryServer(database, recording).start()
-        try:
-            code, answer = run(capsys, name, "--database", server.address, "--out", tmp_path / "out")
-        finally:
-            server.close()
-    assert code == ExitCode.OK, answer
-    assert files(tmp_path / "out") == files(tmp_path / "before")
-    assert answer["rows"] > 0
+    with embedded(recording / "clickhouse") as database, closing(QueryServer(database, recording)) as server:
+        server.start()
+        for name in FORMATS:
+            before, out = tmp_path / "before" / name, tmp_path / name
+            export(database, Request(name, symbols=("AAAUSDT",)), before)
+            place = ("--database", server.address, "--out", out)
+            code, answer = run(capsys, name, *place, "--symbols", "AAAUSDT")
+            assert code == ExitCode.OK, answer
+            assert {path: sha256_of(out / path) for path in files(out)} == {
+                path: sha256_of(before / path) for path in files(before)
+            }
+            assert answer["rows"] > 0
+
+
+def sha256_of(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
