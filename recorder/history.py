@@ -163,9 +163,8 @@ def _book(database: Database, topic: Topic, mark: _Mark, at: Moment, clock: str)
     """Return the book of one recorder; None where it has none at that moment."""
     if at.position > mark.position or (clock == "recv" and at.ns > mark.last_ns):
         return None
-    if (
-        is_import(mark.recorder) and 0 < at.ns < mark.first_ns - DAY_NS
-    ):  # there may be one for each day of years
+    # There may be an archive for each day of years.
+    if is_import(mark.recorder) and at.ns and not mark.first_ns - DAY_NS <= at.ns <= mark.last_ns + DAY_NS:
         return None
     if at.position:
         rows = by_position(database, topic, mark.recorder, (at.position, UPDATE_ID_MAX))

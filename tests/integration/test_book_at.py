@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -168,6 +170,24 @@ def test_quiet_and_deeper_books(recording: Recording) -> None:
     last = recording.market.messages[-1]
     deepest = book_at(recording.database, SYMBOL, Moment(position=last.position))
     assert (deepest.depth, deepest.update_id) == (200, messages[-1].update_id)
+
+
+@pytest.mark.parametrize("days", [-3, 3])
+def test_archives_of_other_days_are_not_looked_into(recording: Recording, days: int) -> None:
+    message = recording.market.messages[500]
+    when = f"fromUnixTimestamp64Nano({message.recv_ns + days * 86_400 * S})"
+    recording.database.command(
+        "INSERT INTO load_batch (recorder, last_position, first_recv, last_recv)"
+        f" SELECT 'import-{days}-' || toString(number), 9, {when}, {when} FROM numbers(50)"
+    )
+    asked: list[str] = []
+    counting = SimpleNamespace(
+        query=lambda sql, values=None: (asked.append(sql), recording.database.query(sql, values))[1]
+    )
+    for clock, at_ns in (("recv", message.recv_ns), ("cts", message.cts_ms * MS)):
+        asked.clear()
+        book_at(cast("Database", counting), SYMBOL, Moment(ns=at_ns), depth=50, clock=clock)
+        assert len(asked) < 10
 
 
 def test_outside_and_unknown(recording: Recording) -> None:
