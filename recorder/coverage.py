@@ -23,7 +23,7 @@ from recorder.spool_reader import SpoolReader
 from recorder.timeline import Timeline
 from recorder.wanted import Wanted
 
-__all__ = ["ALIVE_NS_MAX", "SETTLE_NS_MAX", "Coverage", "coverage"]
+__all__ = ["ALIVE_NS_MAX", "SETTLE_NS_MAX", "Coverage", "coverage", "topic_of"]
 
 ALIVE_NS_MAX: Final = 2_500_000_000  # between two records; there is a heartbeat each second
 SETTLE_NS_MAX: Final = 10_000_000_000  # from the wish to the first data, without a gap that says more
@@ -109,7 +109,7 @@ class _Scan:
         now_ns = self.timeline.add(record)
         kind = RecordKind(record.kind)
         if kind == RecordKind.FRAME:
-            if (topic := _topic_of(record.payload)) and record.connection in self._categories:
+            if (topic := topic_of(record.payload)) and record.connection in self._categories:
                 self._carry(record.connection, (self._categories[record.connection], topic), now_ns)
         elif kind == RecordKind.SEGMENT:
             self._segment(first_payload(record), now_ns)
@@ -234,7 +234,8 @@ def _settled(wanted: list[Interval], carried: list[Interval]) -> Iterator[Interv
         yield (first_ns if first_ns - start_ns <= SETTLE_NS_MAX else start_ns, end_ns)
 
 
-def _topic_of(payload: bytes) -> str:
+def topic_of(payload: bytes) -> str:
+    """Return the topic that a frame names near its beginning; "" where it names none."""
     start = payload.find(TOPIC_MARK, 0, TOPIC_WITHIN_BYTES)
     if start < 0:
         return ""

@@ -44,6 +44,7 @@ class Playback:
         dispatchers: by category.
         frames, records: obeyed so far; frames are records too.
         at_seam: whether the next record begins a segment.
+        on_decided: called after each record that is no frame, if it is set.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Playback:
         self.dispatchers: dict[str, Dispatcher] = {}
         self.frames = 0
         self.records = 0
+        self.on_decided: Callable[[Record], None] | None = None
         self._listener = listener
         self._on_rest = on_rest
         self._reader = SpoolReader(folder)
@@ -194,6 +196,8 @@ class Playback:
             self._event(record, "stopped", record.payload.decode())
         elif record.payload:
             self._decide(record, kind, orjson.loads(record.payload))
+        if self.on_decided is not None:
+            self.on_decided(record)
 
     def _decide(self, record: Record, kind: RecordKind, payload: dict[str, Any]) -> None:
         if kind == RecordKind.REST:
