@@ -49,6 +49,7 @@ class TableBooks:
         self.problems: list[Problem] = []
         self.chains = Chains()
         self._books: dict[Key, _Rebuilt] = {}
+        self._chained: dict[Topic, int] = {}  # the position of the last message
         self._gaps = self._gap_positions()
 
     def run(self, low: int, high: int) -> Iterator[int]:
@@ -96,9 +97,9 @@ class TableBooks:
             if book is None or row["origin"] == "venue":
                 self._books[key] = whole
         if row["kind"] != "rpi_only" and is_book(topic[1]):
-            if self._has_gap(topic, self._books[key].chained, row["position"]):
+            if self._has_gap(topic, self._chained.get(topic, 0), row["position"]):
                 self.chains.broken(topic)
-            self._books[key].chained = row["position"]
+            self._chained[topic] = row["position"]
             self.chains.message(topic, row["recv_ns"])
 
     def _follow(self, book: "_Rebuilt", topic: Topic, row: Row) -> None:
@@ -155,7 +156,6 @@ class _Rebuilt:
     def __init__(self, row: Row) -> None:
         self.position: int = row["position"]
         self.update_id: int = row["update_id"]
-        self.chained: int = row["position"]
         self._row = row
         self._sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.apply(row)

@@ -59,7 +59,7 @@ def plan(spool: Path, recorder: str, mark: int, loaded: Iterable[int], selection
     begin = 0
     for first, last in holes:
         if any(begin < number < first for number in present):
-            stretches.append(Stretch(begin, ((first - 1) << POSITION_BITS) | 0xFFFFFFFF))
+            stretches.append(Stretch(begin, _last_position(known, first)))
         begin = _state_from(spool, recorder, last, mark)
         beyond = [number for number in present if last < number <= (begin or mark >> POSITION_BITS)]
         uncompared += _runs(beyond)
@@ -76,6 +76,11 @@ def plan(spool: Path, recorder: str, mark: int, loaded: Iterable[int], selection
         if one.until >> POSITION_BITS >= first
     ]
     return Plan(stretches, known, gone, missing, uncompared)
+
+
+def _last_position(known: list[dict[str, Any]], segment: int) -> int:
+    """Return the position of the last record before a segment."""
+    return max(one.get("last_position", 0) for one in known if one["segment"] < segment)
 
 
 def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

@@ -166,6 +166,13 @@ class _Verification:
         before = self._frames.frames
         for position in self._frames.run(spool, begin, playback.position):
             self._tell("frames", position, playback.position)
+        if self._database is None:
+            self._report.found += [
+                _missing((one.position >> 32) + 1, one.next_position - 1 >> 32)
+                for one in self._frames.damage
+                if one.position >> 32 != one.next_position >> 32
+            ]
+            self._frames.damage.clear()
         counted = self._frames.frames - before
         if counted != frames:
             text = f"frames: {counted} are in the records of the spool, playback saw {frames} of them"
@@ -182,13 +189,7 @@ class _Verification:
         hashes = [str(one["sha256"]) for one in made.segments if "sha256" in one]
         sources.segments = len(hashes)
         sources.inputs = hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else ""
-        self._report.found += [
-            Problem(
-                f"spool: segments {first} to {last} are missing, and expired.json does not say that they"
-                " expired; their rows are in the database"
-            )
-            for first, last in made.missing
-        ]
+        self._report.found += [_missing(first, last) for first, last in made.missing]
 
     def _run_tables(self, database: Database) -> None:
         report = self._report
@@ -285,3 +286,9 @@ class _Verification:
             self._report.found.append(
                 Problem(f"log {topic}: {what}, and no gap of it", -1, "", symbol_of(topic))
             )
+
+
+def _missing(first: int, last: int) -> Problem:
+    return Problem(
+        f"spool: segments {first} to {last} are missing, and expired.json does not say that they expired"
+    )
