@@ -20,6 +20,7 @@ from recorder.commands import (
     record,
     remove,
     replay,
+    report,
     schema,
     simulate,
     spool,
@@ -66,6 +67,7 @@ app.command("load")(load.load)
 app.command("version")(version.version)
 app.command("import")(import_.import_)
 app.command("schema")(schema.schema)
+app.command("report")(report.report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

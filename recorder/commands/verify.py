@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from recorder.clickhouse import Database
     from recorder.verify import Selection, VerifyReport
 
-__all__ = ["Day", "End", "From", "Only", "Server", "Symbols", "reports_of", "selection_of", "verify"]
+__all__ = [
+    "Day",
+    "End",
+    "From",
+    "Only",
+    "Server",
+    "Symbols",
+    "open_place",
+    "reports_of",
+    "selection_of",
+    "verify",
+]
 
 TELL_S: Final = 0.5
 TELL_PLAIN_S: Final = 10.0
@@ -114,7 +125,7 @@ def reports_of(
     if not spools and not server and not place.database.is_dir():
         place.existing()
     with ExitStack() as stack:
-        opened = None if only == "spool" else _open(place, server)
+        opened = None if only == "spool" else open_place(place, server)
         if opened is not None:
             stack.callback(opened.close)
         tell = stack.enter_context(_telling(output))
@@ -132,7 +143,8 @@ def reports_of(
     return found
 
 
-def _open(place: DataFolder, server: str) -> "Database | None":
+def open_place(place: DataFolder, server: str) -> "Database | None":
+    """Connect to the database of a folder, or to a server; None where there is none."""
     from recorder.query import open_for_reading  # as above
 
     if not server and not place.database.is_dir():

@@ -23,6 +23,7 @@ __all__ = [
     "loaded_segments",
     "mark_of",
     "positions",
+    "rates",
     "recorders",
     "row_counts",
     "steps",
@@ -177,6 +178,28 @@ def histogram(database: Database, recorder: str, selection: Selection) -> dict[s
         )
         found[name] = Counter({int(lag): int(count) for lag, count in rows})
     return found
+
+
+def rates(
+    database: Database, recorder: str, selection: Selection, points: int
+) -> tuple[int, int, list[int]] | None:
+    """Return when messages begin, how long each of so many stretches is (ns), and the messages in each."""
+    values = {"recorder": recorder}
+    lags = _lags(selection)
+    times = "toUnixTimestamp64Nano(min(recv)), toUnixTimestamp64Nano(max(recv)), count()"
+    ((first_ns, last, messages),) = database.query(f"SELECT {times} FROM ({lags})", values)  # noqa: S608  # names of ours
+    if not messages:
+        return None
+    width_ns = (int(last) - int(first_ns)) // points + 1
+    rows = database.query(
+        f"SELECT intDiv(toUnixTimestamp64Nano(recv) - {first_ns}, {width_ns}), count()"  # noqa: S608  # names of ours
+        f" FROM ({lags}) GROUP BY 1",
+        values,
+    )
+    counts = [0] * points
+    for place_, count in rows:
+        counts[int(place_)] = int(count)
+    return int(first_ns), width_ns, counts
 
 
 def steps(database: Database, recorder: str) -> int:

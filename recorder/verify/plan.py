@@ -80,7 +80,7 @@ def plan(spool: Path, recorder: str, mark: int, loaded: Iterable[int], selection
 
 def _last_position(known: list[dict[str, Any]], segment: int) -> int:
     """Return the position of the last record before a segment."""
-    return max(one.get("last_position", 0) for one in known if one["segment"] < segment)
+    return max(int(one.get("last_position", 0)) for one in known if one["segment"] < segment)
 
 
 def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

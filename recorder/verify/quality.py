@@ -1,6 +1,6 @@
 """How good a recording is, by day and symbol: wanted, verified and clean seconds, gaps, latencies."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
@@ -78,7 +78,7 @@ class Latency:
 
 @dataclass(slots=True)
 class SymbolDay:
-    """One symbol on one day (UTC). Seconds add up over topics.
+    """One symbol on one day (UTC). Seconds add up over topics, but for `span_s`, of the longest.
 
     `frames` is None where the spool does not say. `verified_pct` is of the seconds in which books deeper
     than 1 were wanted, None where there were none; `clean_pct` of all wanted ones. `recv_ts` and `recv_cts`:
@@ -90,6 +90,7 @@ class SymbolDay:
     symbol: str
     frames: int | None = None
     rows: dict[str, int] = field(default_factory=dict)
+    span_s: float = 0.0
     wanted_s: float = 0.0
     book_s: float = 0.0
     verified_s: float = 0.0
@@ -170,11 +171,14 @@ def symbol_days(
     window = [(selection.start_ns, selection.end_ns)]
     spans = {topic: intersect(union(some), window) for topic, some in wanted.items()}
     for topic, some in spans.items():
-        for start_ns, end_ns in some:
-            for day, ns in by_day(start_ns, end_ns):
-                one = days.of(day, topic)
-                one.wanted_s += ns / 1e9
-                one.book_s += ns / 1e9 if is_book(topic[1]) else 0.0
+        of_days: Counter[int] = Counter()
+        for interval in some:
+            of_days.update(dict(by_day(*interval)))
+        for day, ns in of_days.items():
+            one = days.of(day, topic)
+            one.span_s = max(one.span_s, ns / 1e9)
+            one.wanted_s += ns / 1e9
+            one.book_s += ns / 1e9 if is_book(topic[1]) else 0.0
     _add_gaps(days, gaps, spans, window, last_ns)
     for (day, topic), ns in chains.verified_ns.items():
         if selection.has(symbol_of(topic[1]), max(day * DAY_NS, selection.start_ns)):

@@ -12,7 +12,7 @@ from recorder.errors import ExitCode, from_os_error
 from recorder.folder import DataFolder
 from recorder.lock import FolderLock
 
-VERBS = ("demo", "record", "simulate", "sql", "verify", "gaps", "book", "spool", "version")
+VERBS = ("demo", "record", "simulate", "sql", "verify", "gaps", "book", "spool", "report", "version")
 
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
