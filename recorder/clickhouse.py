@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-import chdb
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as DriverError
@@ -233,6 +232,8 @@ def open_embedded(folder: Path, name: str = DATABASE_DEFAULT) -> Database:
         FolderError: it was written by a newer engine, or holds something else.
         DatabaseError: the engine does not start.
     """
+    import chdb  # takes most of a second, and a server needs none of it
+
     _check_name(name)
     room = _Folder(folder)
     try:

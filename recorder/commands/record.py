@@ -69,6 +69,10 @@ def record(
     legs: Legs = None,
     hot: Hot = None,
     data: Annotated[Path | None, typer.Option(help="The folder of the recording. [default: data]")] = None,
+    recorder: Annotated[
+        str | None,
+        typer.Option(help="Its name in every row, one of its own in a database. [default: tapehead]"),
+    ] = None,
     environment: Annotated[
         str | None, typer.Option(help="mainnet, testnet or demo. [default: mainnet]")
     ] = None,
@@ -129,6 +133,7 @@ def record(
     )
     general = given(
         data=data,
+        recorder=recorder,
         environment=environment,
         region=region,
         url=url,

@@ -6,13 +6,18 @@ import os
 import secrets
 import sys
 import tempfile
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kills.trial import Outcome, run_trial
 from tests.support.recordings import ROOT
 
 KILLS_A_TRIAL = 25
+
+
+def said(outcomes: Sequence[Outcome]) -> str:
+    """Return what was found as one JSON object."""
+    return json.dumps({"trials": [vars(one) for one in outcomes]})
 
 
 def main() -> int:
@@ -38,7 +43,7 @@ def main() -> int:
         )
         sys.stdout.flush()
     if options.json:
-        sys.stdout.write(json.dumps({"trials": [asdict(one) for one in outcomes]}) + "\n")
+        sys.stdout.write(said(outcomes) + "\n")
     return int(any(one.failures for one in outcomes))
 
 
