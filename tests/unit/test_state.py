@@ -405,7 +405,7 @@ def test_no_attribute_of_a_reader_is_forgotten(tmp_path: Path) -> None:
         "_damage",
         "_unrouted",
     }
-    assert set(vars(playback)) == saved | {"_listener", "_on_rest", "_held"}
+    assert set(vars(playback)) == saved | {"_listener", "_on_rest", "on_decided", "_held"}
     assert set(vars(Wanted())) == {"_legs", "_carried_over"}
     assert set(vars(InstrumentRows())) == {"_latest"}
     assert set(vars(TickerRow())) == {"values"}
