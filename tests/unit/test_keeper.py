@@ -8,9 +8,10 @@ import zstandard
 
 from engine.clock import ManualClock
 from ext.journal import Record, RecordKind
-from recorder.config import SpoolOptions
+from recorder.config import SpoolOptions, checked
 from recorder.durable import put
-from recorder.keeper import Keeper
+from recorder.folder import DataFolder
+from recorder.keeper import Keeper, _Keepers
 from recorder.seals import Gone, Reason, read_gone, read_seal, seal_path
 from recorder.segments import SpoolError, compressed_path, segment_path, segments, spool_bytes
 from recorder.spool import Spool
@@ -289,3 +290,27 @@ def test_nothing_goes_on_the_word_of_states_that_are_not_held_against_the_databa
     is_certain = True
     settle(one)
     assert one.counters["expired"] == 2
+
+
+@pytest.mark.parametrize("obstacle", ["the loader said nothing yet", "another database", "loaded anew"])
+def test_what_makes_states_uncertain(tmp_path: Path, obstacle: str) -> None:
+    data = DataFolder(tmp_path)
+    written = make_spool(data.spool)
+    mark_loaded(data.spool, 2)
+    kept = _Keepers(checked(data=tmp_path, symbols=["BTCUSDT"], spool={"retention": 0}))
+    if obstacle != "the loader said nothing yet":
+        data.write_status("loader", {"state": "waiting"})
+    if obstacle == "another database":
+        data.set_server("https://db.example")
+    if obstacle == "loaded anew":
+        data.wish.touch()
+    while kept.step():
+        assert kept.status()["expired"] == 0
+    assert read_frames(data.spool) == written
+    data.write_status("loader", {"state": "loading"})
+    data.set_server("")
+    data.wish.unlink(missing_ok=True)
+    while kept.step():
+        pass
+    assert kept.status()["expired"] == 2
+    kept.close()
