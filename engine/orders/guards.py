@@ -150,9 +150,6 @@ class Refused:
     def __str__(self) -> str:
         return f"{self.field} {self.value} {self.reason}" if self.value else f"{self.field} {self.reason}"
 
-    def __bool__(self) -> bool:
-        return False
-
 
 class OrderRefusedError(UsageError):
     """An order was refused here and not sent; ``refused`` says by which rule."""

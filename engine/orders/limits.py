@@ -77,16 +77,18 @@ class Guard:
         key = instrument.category, instrument.symbol
         fresh = prepare(instrument, self.limits)
         known = self._symbols.setdefault(key, fresh)
+        is_rescaled = (known.price_scale, known.size_scale) != (fresh.price_scale, fresh.size_scale)
+        needs_book = known is fresh or is_rescaled
         if known is not fresh:
             current = {name: getattr(known, name) for name in CURRENT}
-            if (known.price_scale, known.size_scale) == (fresh.price_scale, fresh.size_scale):
+            if not is_rescaled:
                 fresh = replace(fresh, **current)
             for name in SymbolLimits.__slots__:
                 setattr(known, name, getattr(fresh, name))
         is_allowed = self.limits.symbols is None or key in self.limits.symbols
         self.block(Block.NOT_ALLOWED, not is_allowed, key)
         self.block(Block.NOT_TRADING, instrument.status != TRADING, key)
-        if self.limits.needs_book and known is fresh:
+        if self.limits.needs_book and needs_book:
             self.block(Block.BOOK, True, key)
         return known
 
@@ -159,10 +161,10 @@ class Guard:
         if isinstance(on_grid, Refused):
             return on_grid
         # What the order has already counts against the room.
-        more = int((on_grid.qty - order.settled_qty - order.exposed_qty).scaleb(limits.size_scale))
+        counted = order.settled_qty + order.exposed_qty
+        room = _mantissa(counted, limits.size_scale, ROUND_DOWN)
         spare = replace(limits, orders_room=1)
-        room = int(order.exposed_qty.scaleb(limits.size_scale))
-        if more <= 0:
+        if on_grid.qty <= counted:
             spare.buy_room = spare.sell_room = INT64_MAX
         else:
             spare.buy_room, spare.sell_room = limits.buy_room + room, limits.sell_room + room
