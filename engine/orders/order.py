@@ -14,7 +14,16 @@ from typing import Any, Final, Self
 
 from engine.bybit.models import ExecutionRow, OrderRow
 
-__all__ = ["FINAL_STATES", "NOT_FILLS", "ORDER_RECV_WINDOW_MS", "Intent", "Order", "State", "Taken"]
+__all__ = [
+    "FINAL_STATES",
+    "NOT_FILLS",
+    "ORDER_RECV_WINDOW_MS",
+    "PROOF_MARGIN_MS",
+    "Intent",
+    "Order",
+    "State",
+    "Taken",
+]
 
 ORDER_RECV_WINDOW_MS: Final = 2_000  # bounds how long "not found" proves nothing
 PROOF_MARGIN_MS: Final = 1_000  # beyond the window: the venue's own way from its door to what a query sees

@@ -23,7 +23,7 @@ from engine.bybit.models import (
 from engine.errors import AnswerError
 from engine.orders.account import Account
 from engine.orders.events import AccountEvent
-from engine.orders.order import Order, State
+from engine.orders.order import ORDER_RECV_WINDOW_MS, PROOF_MARGIN_MS, Order, State
 
 __all__ = ["SWEEPS", "Ask", "Reconciler", "What", "read_rows"]
 
@@ -100,15 +100,19 @@ def read_rows(
 class Reconciler:
     """Decides what to ask for an account and reads the answers into it.
 
-    ``since_ms``: the time from which executions matter, the program's start. Ask what `due` returns; tell
-    each answer with `answered` or `failed`.
+    ``since_ms``: the time from which executions matter, the program's start. ``earlier_ms``: the last moment
+    at which an earlier start may have sent an order, 0: there was none; open orders are asked for only when
+    all of those have shown. Ask what `due` returns; tell each answer with `answered` or `failed`.
     """
 
-    def __init__(self, account: Account, categories: Iterable[str], since_ms: int) -> None:
+    def __init__(
+        self, account: Account, categories: Iterable[str], since_ms: int, earlier_ms: int = 0
+    ) -> None:
         self.sweeps = 0
         self._account = account
         self._categories = tuple(categories)
         self._since_ms = since_ms
+        self._shown_ms = earlier_ms + ORDER_RECV_WINDOW_MS + PROOF_MARGIN_MS + 1 if earlier_ms else 0
         self._is_subscribed = False
         self._wanted: dict[Ask, int] = {}  # of the sweep: when to ask
         self._asked: set[Ask] = set()
@@ -130,7 +134,7 @@ class Reconciler:
         asks = [Ask(What.WALLET, "", {"accountType": "UNIFIED"})]
         for category in self._categories:
             asks += self._sweep(category, now_ms)
-        self._wanted = dict.fromkeys(asks, 0)
+        self._wanted = {ask: self._shown_ms if ask.what is What.OPEN else 0 for ask in asks}
 
     def disconnected(self) -> None:
         """The private streams are lost."""

@@ -7,7 +7,7 @@ import pytest
 from engine.bybit.order_codes import Verdict
 from engine.orders.account import Account, Answer
 from engine.orders.events import OrderEvent
-from engine.orders.order import Order, State
+from engine.orders.order import ORDER_RECV_WINDOW_MS, PROOF_MARGIN_MS, Order, State
 from engine.orders.reconcile import (
     OVERLAP_MS,
     OWING_MS,
@@ -71,6 +71,14 @@ def test_a_subscription_asks_for_everything_once(reconciler: Reconciler) -> None
     assert reconciler.is_reconciled
     reconciler.disconnected()
     assert not reconciler.is_reconciled
+
+
+def test_what_an_earlier_start_sent_last_has_shown_before_open_orders_are_asked_for(account: Account) -> None:
+    reconciler = Reconciler(account, ["linear"], SENT_MS, earlier_ms=SENT_MS)
+    reconciler.subscribed(SENT_MS)
+    shown_ms = SENT_MS + ORDER_RECV_WINDOW_MS + PROOF_MARGIN_MS + 1
+    assert What.OPEN not in {ask.what for ask in reconciler.due(shown_ms - 1)}
+    assert {ask.what for ask in reconciler.due(shown_ms)} == {What.OPEN}
 
 
 def test_a_failed_question_is_asked_again(reconciler: Reconciler) -> None:
