@@ -122,7 +122,7 @@ class Intent:
         return self.is_reduce_only or hedge_opens != self.side
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Amend:
     """An amendment of the quantity whose outcome is not known."""
 
@@ -226,6 +226,10 @@ class Order:
             most = max(most, self.qty)
         return max(ZERO, max(most, self.filled_qty) - self.settled_qty)
 
+    def unsure(self, now_ms: int) -> bool:
+        """Whether an amendment counts that was either made or will not be, by now, and no row tells which."""
+        return any(amend.qty > self.qty and amend.proof_ms < now_ms for amend in self.amends)
+
     def acknowledged(self, order_id: str, at_ms: int, due_ms: int) -> bool:
         """The venue accepted the request; a row is expected before ``due_ms``."""
         self.order_id = self.order_id or order_id
@@ -321,7 +325,7 @@ class Order:
                 return
 
     def queried(self, asked_ms: int) -> None:
-        """A row came from a query asked then: it shows what amendments before came to."""
+        """A query asked then told a row: it shows what amendments before came to."""
         self.amends = [amend for amend in self.amends if amend.proof_ms >= asked_ms]
 
     def copy(self) -> Self:
@@ -331,6 +335,7 @@ class Order:
         return kept
 
     def _take_fields(self, row: OrderRow) -> None:
+        self._settle_amends(row)
         self.status = row.status
         self.qty = self.qty if row.qty is None else row.qty
         self.price = self.price if row.price is None else row.price
@@ -338,11 +343,15 @@ class Order:
         self.cancel_type, self.reject_reason = row.cancel_type, row.reject_reason
         self.created_ms = row.created_ms or self.created_ms
         self.updated_ms = row.updated_ms
-        self.amends = [
-            amend for amend in self.amends if amend.qty != row.qty or row.updated_ms < amend.sent_ms
-        ]
         if self.exposed_qty:
             self.due_ms = None
+
+    def _settle_amends(self, row: OrderRow) -> None:
+        self.amends = [amend for amend in self.amends if row.updated_ms <= amend.proof_ms]
+        # A quantity that was so before, or was asked for twice, does not tell which request made it so.
+        same = [amend for amend in self.amends if amend.qty == row.qty and amend.sent_ms <= row.updated_ms]
+        if row.qty != self.qty and len(same) == 1:
+            self.amends.remove(same[0])
 
     def _shown(self) -> tuple[object, ...]:
         return self.state, self.status, self.qty, self.price, self.filled_qty, self.cancel_type

@@ -146,7 +146,8 @@ class Reconciler:
         asks = [ask for ask, at_ms in self._wanted.items() if at_ms <= now_ms and ask not in self._asked]
         # An execution may follow its order's row; an order in doubt is asked for at once.
         doubtful = dict.fromkeys(self._account.owing_orders(), now_ms + OWING_MS)
-        doubtful |= dict.fromkeys(self._account.unknown_orders(), now_ms)
+        unsure = [order for order in self._account.open_orders() if order.unsure(now_ms)]
+        doubtful |= dict.fromkeys([*unsure, *self._account.unknown_orders()], now_ms)
         for order in [order for order in self._searches if order not in doubtful]:
             del self._searches[order]
         for order, first_ms in doubtful.items():
@@ -240,8 +241,8 @@ class Reconciler:
     def _search(self, order: Order, search: _Search) -> list[Ask]:
         name = {"orderLinkId": order.link_id} if order.link_id else {"orderId": order.order_id}
         params = {"symbol": order.intent.symbol, **name}
-        is_owing = order not in self._account.unknown_orders()
-        wanted = {What.EXECUTIONS} if is_owing else LOOKED_IN - search.absent
+        is_doubtful = order in self._account.unknown_orders() or order.amends
+        wanted = LOOKED_IN - search.absent if is_doubtful else {What.EXECUTIONS}
         search.waiting = set(wanted)
         return [_ask(what, order.intent.category, params, order) for what in sorted(wanted)]
 
@@ -255,15 +256,15 @@ class Reconciler:
             search.absent.clear()
         if not is_found and asked_ms > order.proof_ms:
             search.absent.add(ask.what)
-        if search.absent == LOOKED_IN:
-            search.absent.clear()
-            return self._account.absent(order)
         if not search.waiting:
             later_ms = asked_ms + search.delay_ms
             search.delay_ms = min(2 * search.delay_ms, RETRY_MS_MAX)
             is_early = asked_ms <= order.proof_ms
             search.next_ms = min(later_ms, order.proof_ms + 1) if is_early else later_ms
-        return []
+        if search.absent != LOOKED_IN:
+            return []
+        search.absent.clear()
+        return self._account.absent(order)
 
 
 def _ask(what: What, category: str, params: Mapping[str, str], order: Order | None = None) -> Ask:

@@ -1,5 +1,6 @@
 """What is asked by REST, when, and what the answers prove."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -180,15 +181,33 @@ def test_a_live_order_that_lists_do_not_have_is_looked_for(account: Account, rec
     reconciler.subscribed(SENT_MS + 100)
     events = answer_all(reconciler, SENT_MS + 100)
     assert [(event.order.link_id, event.cause) for event in events] == [("bot1-1-1", "missing")]
-    assert set(searching(reconciler, SENT_MS + 200)) == {What.OPEN, What.HISTORY, What.EXECUTIONS}
+    asks = searching(reconciler, SENT_MS + 200).values()
+    assert {ask.what for ask in asks} == {What.OPEN, What.HISTORY, What.EXECUTIONS}
     order = account.order("bot1-1-1")
     assert order is not None
-    late_ms = order.proof_ms + 60_000
+    assert searching(reconciler, SENT_MS + 300) == {}
+    late_ms, delay_ms = order.proof_ms + 60_000, RETRY_MS
+    for ask in asks:
+        reconciler.answered(ask, [], late_ms)
     for _ in range(3):
+        assert searching(reconciler, late_ms + delay_ms - 1) == {}
+        late_ms += delay_ms
         for ask in searching(reconciler, late_ms).values():
             reconciler.answered(ask, [], late_ms)
-        late_ms += 60_000
+        delay_ms *= 2
     assert (order.state, order.exposed_qty) == (State.UNKNOWN, 1)
+
+
+def test_an_amendment_that_may_have_been_made_is_asked_for(account: Account, reconciler: Reconciler) -> None:
+    account.take_order(order_row())
+    (order,) = account.open_orders()
+    account.amending(order, Decimal(3), SENT_MS + 20)
+    proof_ms = SENT_MS + 20 + ORDER_RECV_WINDOW_MS + PROOF_MARGIN_MS
+    assert searching(reconciler, proof_ms) == {}
+    asks = searching(reconciler, proof_ms + 1)
+    assert order.exposed_qty == 3
+    reconciler.answered(asks[What.OPEN], [order_row()], proof_ms + 1)
+    assert order.exposed_qty == 1
 
 
 def test_an_answer_of_a_sweep_that_was_cut_off_tells_rows_and_nothing_missing(

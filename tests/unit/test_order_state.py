@@ -172,6 +172,15 @@ def test_an_amendment_counts_the_larger_quantity_until_its_outcome_is_known() ->
     made.amending(Decimal(2), SENT_MS + 9_000, 2_000)
     made.take_row(order_row(at=9_001, qty="2"))
     assert (made.exposed_qty, made.amends) == (2, [])
+    made.amending(Decimal(3), SENT_MS + 9_002, 2_000)
+    made.amending(Decimal(3), SENT_MS + 9_003, 2_000)
+    made.take_row(order_row(at=9_010, qty="3"))
+    made.take_row(order_row(at=9_020, qty="1"))
+    assert made.exposed_qty == 3
+    proof = 9_003 + 2_000 + PROOF_MARGIN_MS
+    assert (made.unsure(SENT_MS + proof - 1), made.unsure(SENT_MS + proof)) == (False, True)
+    made.take_row(order_row(at=proof + 1, qty="1"))
+    assert (made.exposed_qty, made.amends) == (1, [])
 
 
 def test_an_order_for_quote_coin_counts_the_base_coin_that_it_can_become() -> None:
