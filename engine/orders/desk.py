@@ -1,9 +1,11 @@
 """What is done with orders: placed, amended, cancelled; each held against the guards and sent once."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 from engine.bybit import instruments
 from engine.bybit.http import rows
@@ -12,7 +14,6 @@ from engine.bybit.trade_rest import TradeRest
 from engine.bybit.wire import AMEND_FIELDS, AmendOptions, OrderOptions, body
 from engine.errors import ConfigError, NotSentError, UsageError
 from engine.orders.account import Account, Answer
-from engine.orders.entry import EntryItem
 from engine.orders.events import AccountEvent
 from engine.orders.gate import Gate
 from engine.orders.guards import OrderRefusedError, Refused
@@ -20,7 +21,7 @@ from engine.orders.ids import Intents
 from engine.orders.live_order import LiveOrder
 from engine.orders.order import ORDER_RECV_WINDOW_MS, Intent, Order, State
 from engine.orders.requests import exact, order_names, read_intent, request_of
-from engine.orders.sender import Reply, item_reply
+from engine.orders.sender import Reply, item_answer
 from engine.orders.venue import Venue
 
 __all__ = ["Desk"]
@@ -33,6 +34,9 @@ SETTLE_COINS: Final = {"linear": ("USDT", "USDC")}
 # What a cancel may meet and be sent again: it can do nothing but cancel.
 AGAIN: Final = frozenset({Verdict.BUSY, Verdict.LIMITED, Verdict.UNKNOWN, Verdict.CLOCK})
 NO_ANSWER: Final = Answer(Verdict.UNKNOWN, 0, "no answer")
+REFUSED: Final = Answer(Verdict.REFUSED, 0, "not sent")
+
+Item = TypeVar("Item")
 
 
 class Desk:
@@ -86,9 +90,7 @@ class Desk:
             await self.know(category, symbol)
             own = {name: value for name, value in fields.items() if name != "symbol"}
             intents.append(read_intent(self._link_id(own), category, symbol, own))
-        size = BATCH_MAX.get(category, BATCH_MAX_ELSEWHERE)
-        for start in range(0, len(intents), size):
-            batch = intents[start : start + size]
+        for batch in _batches(category, intents):
             await self.venue.sender.allowance("create-batch", category, len(batch))
             admitted = [self._admit(intent) for intent in batch]
             found += admitted
@@ -106,27 +108,41 @@ class Desk:
 
         Raises OrderRefusedError, ConfigError, NotSentError.
         """
-        wire = body(fields, AMEND_FIELDS)
-        if not wire:
-            raise ConfigError("fields", "", "nothing is to be changed", "give qty=... or price=...")
-        intent = order.intent
-        qty = exact("qty", wire["qty"]) if "qty" in wire else None
-        price = exact("price", wire["price"]) if "price" in wire else None
-        await self.know(intent.category, intent.symbol)
-        await self.venue.sender.allowance("amend", intent.category)
-        wanted = self.gate.check_amend(order, qty, price, self.venue.ahead_ms)
-        if isinstance(wanted, Refused):
-            raise OrderRefusedError(wanted)
-        for name, before, value in (("qty", qty, wanted.qty), ("price", price, wanted.price)):
-            if before is not None and value is not None:
-                wire[name] = format(value, "f")
-        stamp_ms = self.venue.sender.stamp_ms()
-        counted = None if qty is None else wanted.qty
-        self.account.amending(order, counted, stamp_ms)
-        answer = await self._answer("amend", intent.category, order_names(order) | wire, stamp_ms)
-        self.account.amended(order, counted, stamp_ms, answer)
-        self.gate.exposed([(intent.category, intent.symbol)])
-        return answer
+        category = order.intent.category
+        await self.know(category, order.intent.symbol)
+        await self.venue.sender.allowance("amend", category)
+        change = self._change(order, fields)
+        if isinstance(change, Refused):
+            raise OrderRefusedError(change)
+        try:
+            reply = await self._reply("amend", category, change.request, change.stamp_ms)
+        except NotSentError:
+            self._changed(change, REFUSED)
+            raise
+        return self._changed(change, reply.answer or _unanswered(reply))
+
+    async def amend_batch(
+        self, category: str, changes: Sequence[tuple[Order, Mapping[str, Any]]]
+    ) -> list[Answer | Refused]:
+        """Change orders, each with its fields, in batches; return the answer or the refusal of each."""
+        found: list[Answer | Refused] = []
+        for batch in _batches(category, changes):
+            for order, _ in batch:
+                await self.know(category, order.intent.symbol)
+            await self.venue.sender.allowance("amend-batch", category, len(batch))
+            held = [self._change(order, fields) for order, fields in batch]
+            sent = [one for one in held if not isinstance(one, Refused)]
+            answers = iter(await self._batch("amend-batch", category, [one.request for one in sent]))
+            found += [one if isinstance(one, Refused) else self._changed(one, next(answers)) for one in held]
+        return found
+
+    async def cancel_batch(self, category: str, orders: Sequence[Order]) -> list[Answer]:
+        """Cancel orders in batches, each batch once; return what was answered to each."""
+        found: list[Answer] = []
+        for batch in _batches(category, orders):
+            await self.venue.sender.allowance("cancel-batch", category, len(batch))
+            found += await self._batch("cancel-batch", category, [order_names(order) for order in batch])
+        return found
 
     async def cancel(self, order: Order) -> Answer:
         """Cancel an order, in whatever state it is; accepted is not cancelled: `LiveOrder.done` says when.
@@ -144,7 +160,8 @@ class Desk:
             if attempt:
                 await asyncio.sleep(CANCEL_RETRY_S * attempt)
             await self.venue.sender.allowance("cancel", intent.category)
-            answer = await self._answer("cancel", intent.category, fields, self.venue.sender.stamp_ms())
+            reply = await self._reply("cancel", intent.category, fields, self.venue.sender.stamp_ms())
+            answer = reply.answer or _unanswered(reply)
             if answer.verdict not in AGAIN:
                 break
         if answer.verdict is Verdict.MISSING and order.state is State.LIVE:
@@ -239,11 +256,55 @@ class Desk:
             self._answered(orders, reply)
             return
         for index, order in enumerate(orders):
-            item = reply.items[index] if index < len(reply.items) else None
-            own = Reply(Answer(Verdict.UNKNOWN, 0, "not in the answer")) if item is None else _of(item, reply)
-            self._answered([order], own)
+            answer = NO_ANSWER
+            if index < len(reply.items):
+                answer = item_answer("create-batch", reply.items[index], reply.answer.at_ms)
+            self._answered([order], Reply(answer, stamp_ms=reply.stamp_ms))
 
-    async def _answer(self, verb: str, category: str, fields: Mapping[str, object], stamp_ms: int) -> Answer:
+    def _change(self, order: Order, fields: Mapping[str, Any]) -> "_Change | Refused":
+        """Hold an amendment against the guards; from here on it counts."""
+        wire = body(fields, AMEND_FIELDS)
+        if not wire:
+            raise ConfigError("fields", "", "nothing is to be changed", "give qty=... or price=...")
+        qty = exact("qty", wire["qty"]) if "qty" in wire else None
+        price = exact("price", wire["price"]) if "price" in wire else None
+        wanted = self.gate.check_amend(order, qty, price, self.venue.ahead_ms)
+        if isinstance(wanted, Refused):
+            return wanted
+        if qty is not None:
+            qty = wanted.qty
+            wire["qty"] = format(qty, "f")
+        if price is not None and wanted.price is not None:
+            wire["price"] = format(wanted.price, "f")
+        stamp_ms = self.venue.sender.stamp_ms()
+        self.account.amending(order, qty, stamp_ms)
+        return _Change(order, qty, order_names(order) | wire, stamp_ms)
+
+    def _changed(self, change: "_Change", answer: Answer) -> Answer:
+        self.account.amended(change.order, change.qty, change.stamp_ms, answer)
+        self.gate.exposed([(change.order.intent.category, change.order.intent.symbol)])
+        return answer
+
+    async def _batch(
+        self, verb: str, category: str, requests: Sequence[Mapping[str, object]]
+    ) -> list[Answer]:
+        """Send a batch of amends or cancels; return an answer for each."""
+        if not requests:
+            return []
+        try:
+            reply = await self._reply(
+                verb, category, {"request": requests}, self.venue.sender.stamp_ms(), len(requests)
+            )
+        except NotSentError:
+            return [REFUSED] * len(requests)
+        if reply.answer is None or reply.answer.verdict is not Verdict.ACCEPTED:
+            return [reply.answer or _unanswered(reply)] * len(requests)
+        answers = [item_answer(verb, item, reply.answer.at_ms) for item in reply.items]
+        return (answers + [NO_ANSWER] * len(requests))[: len(requests)]
+
+    async def _reply(
+        self, verb: str, category: str, fields: Mapping[str, object], stamp_ms: int, orders: int = 1
+    ) -> Reply:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
         def told(reply: Reply) -> None:
@@ -251,21 +312,36 @@ class Desk:
                 future.set_result(reply)
 
         sent = {"category": category, **fields}
-        self.venue.sender.begin(verb, category, sent, told, stamp_ms=stamp_ms)
+        self.venue.sender.begin(verb, category, sent, told, stamp_ms=stamp_ms, orders=orders)
         reply = await future
-        answer = reply.answer or Answer(Verdict.UNKNOWN, 0, reply.cause)
-        self._heed(answer)
-        return answer
+        if reply.answer is not None:
+            self._heed(reply.answer)
+        return reply
 
     def _heed(self, answer: Answer) -> None:
         if answer.verdict is Verdict.CLOCK:
             self.venue.distrust_clock()
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """An amendment that goes out."""
+
+    order: Order
+    qty: Decimal | None
+    request: Mapping[str, object]
+    stamp_ms: int
+
+
 def _is_answered(order: Order) -> bool:
     return order.state is not State.PENDING
 
 
-def _of(item: EntryItem, reply: Reply) -> Reply:
-    assert reply.answer is not None
-    return item_reply("create", item, reply.answer.at_ms)
+def _unanswered(reply: Reply) -> Answer:
+    return Answer(Verdict.UNKNOWN, 0, reply.cause)
+
+
+def _batches(category: str, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    size = BATCH_MAX.get(category, BATCH_MAX_ELSEWHERE)
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

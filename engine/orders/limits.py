@@ -146,7 +146,8 @@ class Guard:
         on_grid = self._on_grid(limits, intent)
         if isinstance(on_grid, Refused):
             return on_grid
-        return self._hold(limits, on_grid, on_grid.base_qty or on_grid.qty, now_ms, lag_ms) or on_grid
+        refused = self._hold(limits, on_grid, on_grid.base_qty or on_grid.qty, now_ms, lag_ms)
+        return on_grid if refused is None else refused
 
     def check_amend(
         self, order: Order, qty: Decimal | None, price: Decimal | None, now_ms: int, lag_ms: int = 0
@@ -168,7 +169,8 @@ class Guard:
             spare.buy_room = spare.sell_room = INT64_MAX
         else:
             spare.buy_room, spare.sell_room = limits.buy_room + room, limits.sell_room + room
-        return self._hold(spare, on_grid, on_grid.qty, now_ms, lag_ms) or on_grid
+        refused = self._hold(spare, on_grid, on_grid.qty, now_ms, lag_ms)
+        return on_grid if refused is None else refused
 
     def _hold(
         self, limits: SymbolLimits, intent: Intent, qty: Decimal, now_ms: int, lag_ms: int

@@ -12,6 +12,7 @@ from engine.orders.reconcile import SWEEPS
 
 __all__ = ["ClientOptionNames", "ClientOptions", "client_options"]
 
+ANSWER_TIMEOUT_S_MAX: Final = 7.0  # an account gives up on an answer a little later
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "on_disconnect": ("cancel", "keep"),
     "on_exit": ("cancel", "keep"),
@@ -37,6 +38,7 @@ class ClientOptionNames(TypedDict, total=False):
     with_fast: bool
     with_dcp: bool
     max_active_time: str
+    answer_timeout_s: float
     ready_timeout_s: float
 
 
@@ -64,6 +66,7 @@ class ClientOptions:
     - with_fast: subscribe executions without fees too, which come sooner.
     - with_dcp: have the venue cancel when the last connection is gone (institutions only).
     - max_active_time: how long the venue keeps a silent connection: 30s to 600s.
+    - answer_timeout_s: an order request without an answer for so long is in doubt.
     - ready_timeout_s: how long the start may take.
     """
 
@@ -82,6 +85,7 @@ class ClientOptions:
     with_fast: bool = False
     with_dcp: bool = False
     max_active_time: str = ""
+    answer_timeout_s: float = 5.0
     ready_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -95,6 +99,9 @@ class ClientOptions:
             raise ConfigError("categories", self.categories, "is empty", "name what is traded")
         if self.watchdog_s and not 1 <= self.watchdog_s <= 300:
             raise ConfigError("watchdog_s", self.watchdog_s, "is 1 to 300, or 0 for none")
+        if not 0 < self.answer_timeout_s <= ANSWER_TIMEOUT_S_MAX:
+            rule = f"is above 0, at most {ANSWER_TIMEOUT_S_MAX:g}"
+            raise ConfigError("answer_timeout_s", self.answer_timeout_s, rule)
         if not 0 < self.ready_timeout_s < float("inf"):
             raise ConfigError("ready_timeout_s", self.ready_timeout_s, "is above 0 and finite")
 

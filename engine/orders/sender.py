@@ -18,7 +18,7 @@ from engine.orders.account import Answer
 from engine.orders.entry import EntryItem, EntryResult, EntrySession, batch_items
 from engine.orders.link import Link
 
-__all__ = ["Reply", "Sender", "item_reply"]
+__all__ = ["Reply", "Sender", "item_answer"]
 
 QUEUE_S: Final = 2.0  # how long an order request may wait for its allowance
 NS_PER_MS: Final = 1_000_000
@@ -207,7 +207,6 @@ def _rest_reply(verb: str, answer: RestAnswer) -> Reply:
     return Reply(accepted, items=items)
 
 
-def item_reply(verb: str, item: EntryItem, at_ms: int) -> Reply:
+def item_answer(verb: str, item: EntryItem, at_ms: int) -> Answer:
     """Return what a batch's answer says of one of its orders."""
-    found = verdict(_op(verb), item.code)
-    return Reply(Answer(found, item.code, item.message, item.order_id, at_ms))
+    return Answer(verdict(_op(verb), item.code), item.code, item.message, item.order_id, at_ms)

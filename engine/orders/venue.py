@@ -34,7 +34,6 @@ logger = logging.getLogger("tapehead")
 
 CLOCK_INTERVAL_S: Final = 60.0
 CLOCK_ERROR_MS_MAX: Final = 1_000
-REST_TIMEOUT_S: Final = 5.0  # below the time after which an order without an answer is in doubt
 READY_POLL_S: Final = 0.02
 
 
@@ -68,7 +67,7 @@ class Venue:
             region=region,
             url=rest_url,
             credentials=credentials,
-            timeout_s=REST_TIMEOUT_S,
+            timeout_s=options.answer_timeout_s,
             clock=clock,
             random=random,
             audit=audit,
@@ -91,7 +90,9 @@ class Venue:
         self._on_lost = on_lost
         self._was_ready = False
         self._private = PrivateSession(credentials, wanted)
-        self._entry = EntrySession(credentials, name) if entry_url is not None else None
+        self._entry = (
+            None if entry_url is None else EntrySession(credentials, name, timeout_s=options.answer_timeout_s)
+        )
         self.sender = Sender(self.rest, self._entry, clock=clock, recv_window_ms=ORDER_RECV_WINDOW_MS)
         self.live = LiveAccount(
             account,
@@ -161,6 +162,10 @@ class Venue:
     def clock_uncertainty_ms(self) -> float:
         """How well the venue's clock is known; infinite where it is not."""
         return self.rest.server_clock.uncertainty_ms(self._clock.now().mono_ns)
+
+    def drop_streams(self) -> None:
+        """End the streams' connection; the next one subscribes anew, and everything is asked for."""
+        self._links[0].drop()
 
     def distrust_clock(self) -> None:
         """The venue found a timestamp wrong: measure its clock again; until then nothing is sent."""
