@@ -1,6 +1,7 @@
 """An order client on the simulator's exchange, with a feed beside it: for tests."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -112,3 +113,9 @@ async def floor(folder: Path, *accounts: str, environment: str = "testnet") -> A
             await feed.changed()
             book = feed.book(*SYMBOL, 50)
         yield Floor(simulator, feed, folder)
+
+
+async def becomes(is_so: Callable[[], bool]) -> None:
+    """Return once it is so."""
+    while not is_so():  # noqa: ASYNC110 - what is asked for has no event of its own
+        await asyncio.sleep(0.005)
