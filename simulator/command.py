@@ -14,6 +14,7 @@ import uvloop
 from simulator.clock import Clock, system_clock, wall_ns
 from simulator.errors import MachineError, SimulatorError
 from simulator.exchange.exchange import Exchange
+from simulator.exchange.faults import describe as describe_exchange_faults
 from simulator.exchange.journal import Journal
 from simulator.faults import Plan, describe_faults, read_script
 from simulator.generated import Generated
@@ -117,9 +118,12 @@ async def run(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if arguments.account and arguments.playback:
+        raise SimulatorError("--account needs a generated market: name --symbols instead of --playback")
     switches, clock = parse_switches(arguments.switch), system_clock(arguments.start_ms)
     log = FrameLog(arguments.log) if arguments.log else None
     script = read_script(arguments.faults) if arguments.faults else []
+    journal = Journal(arguments.exchange_log)
     hub = Hub(log, Plan(script, arguments.seed, wall_ns()))
     try:
         source: Source
@@ -131,26 +135,27 @@ async def run(arguments: argparse.Namespace) -> None:
             limits = {"seed": arguments.seed, "rate": arguments.rate, "messages": arguments.messages}
             source = Generated(listed, hub, switches, clock, **limits)
         ports = {"host": arguments.host, "port": arguments.port, "rest_port": arguments.rest_port}
-        exchange = _exchange(arguments, source, hub, clock)
+        exchange = _exchange(arguments, source, hub, clock, journal)
         async with serve(source, hub, switches, clock, **ports, exchange=exchange) as simulator:
             _say({"ready": True, "ws": simulator.ws, "rest": simulator.rest})
             await _until_stopped(simulator, stop)
     finally:
+        journal.close()
         if log is not None:
             log.close()
 
 
-def _exchange(arguments: argparse.Namespace, source: Source, hub: Hub, clock: Clock) -> Exchange | None:
+def _exchange(
+    arguments: argparse.Namespace, source: Source, hub: Hub, clock: Clock, journal: Journal
+) -> Exchange | None:
     """Return the exchange of the accounts that were named, None where there is none."""
-    if not arguments.account:
+    if not arguments.account or not isinstance(source, Generated):
         return None
-    if not isinstance(source, Generated):
-        raise SimulatorError("--account needs a generated market: name --symbols instead of --playback")
     exchange = Exchange(
         source,
         hub,
         clock,
-        journal=Journal(arguments.exchange_log),
+        journal=journal,
         seed=arguments.seed,
         counts_addresses=arguments.count_addresses,
     )
@@ -180,7 +185,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         given = parser().parse_args(arguments)
         if given.list_switches or given.list_faults:
-            sys.stdout.write((describe_switches() if given.list_switches else describe_faults()) + "\n")
+            faults = f"{describe_faults()}\n{describe_exchange_faults()}"
+            sys.stdout.write((describe_switches() if given.list_switches else faults) + "\n")
             return 0
         uvloop.run(run(given))
     except SimulatorError as error:

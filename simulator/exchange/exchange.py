@@ -16,7 +16,7 @@ from simulator.exchange.faults import NORMAL, Fate, OrderFaults
 from simulator.exchange.journal import Journal
 from simulator.exchange.limits import AddressLimit, Limits
 from simulator.exchange.markets import Market
-from simulator.exchange.operations import OPERATIONS, TOO_MANY_TEXT, Request
+from simulator.exchange.operations import OPERATIONS, TOO_MANY_TEXT, Request, ids
 from simulator.exchange.position_operations import POSITION_OPERATIONS
 from simulator.exchange.queries import QUERIES, Queries, key_info
 from simulator.exchange.quotes import LiveQuotes
@@ -25,6 +25,7 @@ from simulator.faults.fault import NEVER_NS
 from simulator.generated import Generated
 from simulator.hub import Hub
 from simulator.market import Trade
+from simulator.ticker import FUNDING_MS
 
 KEY_INFO = "user/query-api"
 ALL_OPERATIONS = {**OPERATIONS, **POSITION_OPERATIONS, **SPREAD_OPERATIONS}
@@ -74,6 +75,7 @@ class Exchange:
         self._clock = clock
         self._markets: dict[tuple[str, str], Market] = {}
         self._frames = 0
+        self._plan_funding()
 
     def now_ms(self) -> int:
         """Return the venue's time in ms."""
@@ -156,6 +158,14 @@ class Exchange:
 
         self._put_off(window_s * 1_000, cancel)
 
+    def _plan_funding(self) -> None:
+        next_ms = self.now_ms() // FUNDING_MS * FUNDING_MS + FUNDING_MS
+        self.engine.later(next_ms, self._fund)
+
+    def _fund(self) -> None:
+        self.engine.fund()
+        self._plan_funding()
+
     def tick(self) -> None:
         """Do what is due by now."""
         self.engine.tick()
@@ -199,9 +209,8 @@ class Exchange:
         elif fate.performs == "never":
             outcome = Outcome(time_ms=self.now_ms())
         else:
-            if fate.fills_first:
-                self._fill_first(key.account, body)
-            outcome = self._perform(key, endpoint, body, fate)
+            raced = self._race(key.account, body) if fate.fills_first else None
+            outcome = raced or self._perform(key, endpoint, body, fate)
         if fate.code:
             outcome.code, outcome.message, outcome.result, outcome.ext = fate.code, "Server error.", {}, {}
         outcome.status = fate.status or outcome.status
@@ -245,15 +254,19 @@ class Exchange:
             outcome.code, outcome.message = refused.code, refused.message
         return outcome
 
-    def _fill_first(self, account: Account, body: dict[str, Any]) -> None:
-        """Fill what is to be cancelled, and show it once more as the venue does after a race."""
+    def _race(self, account: Account, body: dict[str, Any]) -> Outcome | None:
+        """Fill what is to be cancelled and acknowledge the cancel; None where there is nothing to fill.
+
+        The order is shown twice, as the venue does after a race.
+        """
         try:
             order = self.engine.order(account, body.get("category"), body)
         except RefusedError:
-            return
-        if order.is_open:
-            market = self.engine.wallets.market(order.category, order.symbol)
-            book, _ = self.engine.book(market)
-            book.fill(order)
-            order.cancel_type, order.reject_reason = "CancelByUser", "EC_OrigClOrdIDDoesNotExist"
-            self.engine.ledger.report(order)
+            return None
+        if not order.is_open:
+            return None
+        book, _ = self.engine.book(self.engine.wallets.market(order.category, order.symbol))
+        book.fill(order)
+        order.cancel_type, order.reject_reason = "CancelByUser", "EC_OrigClOrdIDDoesNotExist"
+        self.engine.ledger.report(order)
+        return Outcome(result=ids(order), time_ms=self.now_ms())

@@ -71,7 +71,7 @@ def check_qty(order: Order, market: Market) -> None:
             raise RefusedError(170136, "Order quantity exceeded upper limit.")
         raise RefusedError(PARAMETER, "The number of contracts exceeds maximum limit allowed: too large")
     price = order.price or order.trigger_price or market.quotes.last()
-    worth = qty if in_quote or market.category == "inverse" else qty * price
+    worth = qty if in_quote or market.category == "inverse" else qty * abs(price)
     if worth < rules.value_min and not order.reduce_only:
         if spot:
             raise RefusedError(170140, "Order value exceeded lower limit.")

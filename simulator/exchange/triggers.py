@@ -107,6 +107,7 @@ class Triggers:
         order.status = "Triggered"
         self._ledger.report(order)
         order.status = "New"
+        del order.account.live[order.order_id]  # it is not to count against itself
         try:
             self._wallets.check(order)
         except RefusedError:
@@ -193,6 +194,9 @@ class Triggers:
 
     def after_fill(self, order: Order, now_ms: int) -> None:
         """Let a fill have its effect on what protects the position: attach to it, or clear it when flat."""
+        if order.category == "spot":
+            self._protect_coins(order, now_ms)
+            return
         if order.category not in CONTRACTS:
             return
         account, idx = order.account, order.position_idx
@@ -225,3 +229,47 @@ class Triggers:
             ]  # fmt: skip
             if len(made) == 2 and made[0] is not None and made[1] is not None:
                 made[0].sibling, made[1].sibling = made[1], made[0]
+
+    def _protect_coins(self, order: Order, now_ms: int) -> None:
+        """Let a spot order that is done be followed by the opposite orders that came with it."""
+        step = self.market.rules.step
+        qty = (order.filled - order.fees.get(self.market.base, ZERO)) // step * step
+        if order.is_live or not qty:
+            return
+        made: list[Order] = []
+        for price, limit, rises in (
+            (order.take_profit, order.tp_limit_price, order.buys),
+            (order.stop_loss, order.sl_limit_price, not order.buys),
+        ):
+            if price:
+                made.append(self._coin_stop(order, qty, price, limit, 1 if rises else 2, now_ms))
+        if len(made) == 2:
+            made[0].sibling, made[1].sibling = made[1], made[0]
+        for one in made:
+            self.wait(one)
+
+    def _coin_stop(
+        self, order: Order, qty: Decimal, price: Decimal, limit: Decimal, direction: int, now_ms: int
+    ) -> Order:
+        return Order(
+            order.account,
+            order_id=self._ledger.new_id("spot"),
+            link_id="",
+            category="spot",
+            symbol=order.symbol,
+            side="Sell" if order.buys else "Buy",
+            kind="Limit" if limit else "Market",
+            qty=qty,
+            left=qty,
+            price=limit,
+            time_in_force="GTC" if limit else "IOC",
+            market_unit="baseCoin",
+            trigger_price=price,
+            trigger_direction=direction,
+            trigger_by="LastPrice",
+            order_filter="tpslOrder",
+            stop="tpslOrder",
+            parent_link_id=order.link_id,
+            last_on_create=self.market.quotes.last(),
+            created_ms=now_ms,
+        )

@@ -58,7 +58,8 @@ class Wallets:
         found = ZERO
         for order in account.live.values():
             is_bound = order.status != "Untriggered" or order.order_filter == "tpslOrder"
-            if order.category == "spot" and is_bound and not order.sibling:
+            is_second = order.sibling is not None and order.trigger_direction == 2
+            if order.category == "spot" and is_bound and not is_second:
                 spent, amount = self.spot_need(order)
                 found += amount if spent == coin else ZERO
         return found

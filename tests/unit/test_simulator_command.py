@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from simulator.command import main
+from simulator.exchange.faults import FAULTS
 from simulator.faults import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +99,7 @@ def test_a_script_of_faults_and_the_log_of_what_happened(tmp_path: Path) -> None
 
 def test_the_faults_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--list-faults") == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(KINDS)
+    assert len(capsys.readouterr().out.splitlines()) == len(KINDS) + len(FAULTS)
 
 
 @pytest.mark.parametrize(
