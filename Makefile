@@ -33,7 +33,7 @@ test: build  ## the whole test suite, on two cores
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
-peers: build .venv-peers/.installed  ## open exports in hftbacktest and NautilusTrader, in .venv-peers
+peers: build .venv-peers/.installed  ## open exports in hftbacktest and NautilusTrader, trade with ccxt, in .venv-peers
 	$(BIN)/python -m pytest tests/peers
 
 check: build  ## format, lint, types, stubs: everything but the tests

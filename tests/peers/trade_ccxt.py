@@ -33,6 +33,14 @@ async def orders_until(exchange: Any, status: str, order_id: str) -> None:
                 return
 
 
+async def held_position(exchange: Any) -> list[Any]:
+    """Watch positions until one is held: side and contracts."""
+    while True:
+        for position in await exchange.watch_positions([SYMBOL]):
+            if position["contracts"]:
+                return [position["side"], position["contracts"]]
+
+
 async def trade(exchange: Any) -> dict[str, Any]:
     """Use it as ccxt's users do."""
     seen: dict[str, Any] = {}
@@ -44,7 +52,7 @@ async def trade(exchange: Any) -> dict[str, Any]:
     watching = asyncio.create_task(exchange.watch_orders(SYMBOL))
     trades = asyncio.create_task(exchange.watch_my_trades(SYMBOL))
     balance = asyncio.create_task(exchange.watch_balance())
-    positions = asyncio.create_task(exchange.watch_positions([SYMBOL]))
+    positions = asyncio.create_task(held_position(exchange))
     await asyncio.sleep(0.5)  # ccxt does not tell when a subscription is there
 
     order = await exchange.create_order(SYMBOL, "limit", "buy", 0.01, low, {"clientOrderId": "ccxt-1"})
@@ -59,8 +67,13 @@ async def trade(exchange: Any) -> dict[str, Any]:
     await exchange.create_order(SYMBOL, "market", "buy", 0.01)
     seen["trade"] = [one["amount"] for one in await trades]
     seen["balance_came"] = (await balance)["USDT"]["total"] > 0
-    seen["position_came"] = bool(await positions)
+    seen["watched_position"] = await positions
     seen["positions"] = [(one["side"], one["contracts"]) for one in await exchange.fetch_positions([SYMBOL])]
+    stop = {"category": "linear", "symbol": "BTCUSDT", "tpslMode": "Full", "positionIdx": 0}
+    await exchange.private_post_v5_position_trading_stop({**stop, "takeProfit": "90000", "stopLoss": "80000"})
+    (position,) = await exchange.fetch_positions([SYMBOL])
+    seen["stops"] = [position["info"]["takeProfit"], position["info"]["stopLoss"]]
+    await exchange.private_post_v5_position_trading_stop({**stop, "takeProfit": "0", "stopLoss": "0"})
     await exchange.create_order(
         SYMBOL, "market", "sell", 0.01, None, {"stopLossPrice": low, "reduceOnly": True}
     )
