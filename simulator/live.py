@@ -296,6 +296,10 @@ class LiveMarket:
         """Return the last, mark and index price, in ticks."""
         return self._ticker.last, self._ticker.mark(), self._ticker.index()
 
+    def best(self) -> tuple[int, int]:
+        """Return the best bid and ask, in ticks."""
+        return self._ticker.top[0], self._ticker.top[2]
+
     def follower(self) -> Follower:
         """Return a window of the depth that orders are matched against."""
         return Follower(self._tape, 25 if 25 in self._tape.depths else 50)

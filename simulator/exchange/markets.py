@@ -40,6 +40,9 @@ class Quotes(Protocol):
     def levels(self, asks: bool) -> list[Level]:
         """Return the levels of a side, best first."""
 
+    def best(self, asks: bool) -> Decimal:
+        """Return the best price of a side."""
+
     def seq(self) -> int:
         """Return the sequence number of the moment."""
 

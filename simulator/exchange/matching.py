@@ -203,12 +203,20 @@ class Book:
         """The generated levels have moved: those that crossed resting orders fill them at their own price."""
         self.market.moved()
         for asks in (True, False):
-            if self._side(asks):
+            if self._is_touched(asks):
                 for price, qty in self.market.levels(not asks):
                     taken = self._fill_resting(asks, price, qty)
                     if not taken:
                         break
                     self.market.take(not asks, price, taken)
+
+    def _is_touched(self, asks: bool) -> bool:
+        """Return whether the generated levels of the other side reach the best resting order of a side."""
+        side = self._side(asks)
+        if not side:
+            return False
+        best = self.market.quotes.best(not asks)
+        return bool(best >= side[0].price if asks else best <= side[0].price)
 
     def _fill_resting(self, asks: bool, price: Decimal, qty: Decimal) -> Decimal:
         """Fill the resting orders of a side that stand at a price or better; return how much."""

@@ -40,6 +40,10 @@ class LiveQuotes:
         """Return the sequence number of the moment."""
         return self._live().seq
 
+    def best(self, asks: bool) -> Decimal:
+        """Return the best price of a side."""
+        return self._price(self._live().best()[asks])
+
     def levels(self, asks: bool) -> list[Level]:
         """Return the levels of a side, best first."""
         live = self._live()

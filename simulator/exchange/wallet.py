@@ -13,8 +13,8 @@ from simulator.exchange.positions import MAINTENANCE, Position
 from simulator.exchange.requests import in_quote_coin
 
 DOLLARS = ("USDT", "USDC", "USD")
-UNBOUND = ("option", "spread")
-"""Their orders bind nothing."""
+UNBOUND = ("spot", "option", "spread")
+"""Their orders bind no margin."""
 
 
 class Wallets:
@@ -57,33 +57,39 @@ class Wallets:
         """Return what open spot orders bind of a coin."""
         found = ZERO
         for order in account.live.values():
+            if order.category != "spot":
+                continue
             is_bound = order.status != "Untriggered" or order.order_filter == "tpslOrder"
             is_second = order.sibling is not None and order.trigger_direction == 2
-            if order.category == "spot" and is_bound and not is_second:
+            if is_bound and not is_second:
                 spent, amount = self.spot_need(order)
                 found += amount if spent == coin else ZERO
         return found
 
-    def order_margin(self, order: Order, qty: Decimal, price: Decimal) -> Decimal:
-        """Return the initial margin of a quantity, in dollars; what closes a position needs none."""
-        account = order.account
-        if order.category in UNBOUND or order.category == "spot" or order.reduce_only:
+    def order_margin(self, order: Order, price: Decimal) -> Decimal:
+        """Return the initial margin of what is left of an order at a price, in dollars."""
+        if order.category in UNBOUND or order.reduce_only:
             return ZERO
-        position = account.position(order.category, order.symbol, order.position_idx)
-        opening = max(ZERO, qty - position.closable(order.buys))
-        market = self.market(order.category, order.symbol)
-        value = order.value(opening, price) * self.usd(market.settle)
-        return value / account.leverage(order.category, order.symbol) + value * FEES[order.category][1]
+        return self._opening(order, price) * self._share(order.account, order.category, order.symbol)
+
+    def _opening(self, order: Order, price: Decimal) -> Decimal:
+        """Return the value of the part of an order that opens; what closes a position needs no margin."""
+        position = order.account.position(order.category, order.symbol, order.position_idx)
+        closable = position.closable(order.buys)
+        return order.value(order.left - closable, price) if order.left > closable else ZERO
+
+    def _share(self, account: Account, category: str, symbol: str) -> Decimal:
+        """Return what of a value is margin, a fee included, in dollars."""
+        coin = self.usd(self.market(category, symbol).settle)
+        return coin * (1 / account.leverage(category, symbol) + FEES[category][1])
 
     def _order_margins(self, account: Account) -> Decimal:
-        return sum(
-            (
-                self.order_margin(one, one.left, one.price)
-                for one in account.live.values()
-                if one.status != "Untriggered"
-            ),
-            ZERO,
-        )
+        values: dict[tuple[str, str], Decimal] = {}
+        for one in account.live.values():
+            if one.status != "Untriggered" and one.category not in UNBOUND and not one.reduce_only:
+                key = (one.category, one.symbol)
+                values[key] = values.get(key, ZERO) + self._opening(one, one.price)
+        return sum((value * self._share(account, *key) for key, value in values.items()), ZERO)
 
     def _positions(self, account: Account) -> list[tuple[Position, Market, Decimal]]:
         return [
@@ -96,21 +102,15 @@ class Wallets:
         """Return the initial margin of a position in the coin it settles in."""
         return position.value(abs(position.size), mark) / account.leverage(position.category, position.symbol)
 
-    def available(self, account: Account) -> Decimal:
-        """Return what is free for new orders, in dollars."""
+    def available(self, account: Account, margins: Decimal) -> Decimal:
+        """Return what is free for new orders besides the `margins` of open ones, in dollars."""
         equity = sum((amount * self.usd(coin) for coin, amount in account.balances.items()), ZERO)
         for position, market, mark in self._positions(account):
             if position.category != "option":
                 free = position.unrealised(mark) - self.position_margin(account, position, mark)
                 equity += free * self.usd(market.settle)
-        spot = sum(
-            (
-                amount * self.usd(coin)
-                for coin, amount in ((coin, self.locked(account, coin)) for coin in account.balances)
-            ),
-            ZERO,
-        )
-        return equity - self._order_margins(account) - spot
+        spot = sum((self.locked(account, coin) * self.usd(coin) for coin in account.balances), ZERO)
+        return equity - margins - spot
 
     def check(self, order: Order) -> None:
         """Raise RefusedError where an order that is not in the books yet asks for more than is free."""
@@ -121,8 +121,8 @@ class Wallets:
             return
         market = self.market(order.category, order.symbol)
         price = order.price or market.quotes.mark()
-        need = self.order_margin(order, order.left, price)
-        if need and need > self.available(order.account):
+        need = self.order_margin(order, price)
+        if need and need > self.available(order.account, self._order_margins(order.account)):
             raise RefusedError(110007, "ab not enough for new order")
 
     def row(self, account: Account) -> dict[str, Any]:
@@ -133,7 +133,8 @@ class Wallets:
         balance = sum((amount * self.usd(coin) for coin, amount in account.balances.items()), ZERO)
         held = sum((Decimal(coin["totalPositionIM"]) * self.usd(coin["coin"]) for coin in coins), ZERO)
         least = sum((Decimal(coin["totalPositionMM"]) * self.usd(coin["coin"]) for coin in coins), ZERO)
-        initial = held + self._order_margins(account)
+        margins = self._order_margins(account)
+        initial = held + margins
         return {
             "accountType": "UNIFIED",
             "accountIMRate": text(money(initial / equity)) if equity > 0 else "0",
@@ -142,7 +143,7 @@ class Wallets:
             "totalEquity": text(money(equity)),
             "totalWalletBalance": text(money(balance)),
             "totalMarginBalance": text(money(equity)),
-            "totalAvailableBalance": text(money(max(ZERO, self.available(account)))),
+            "totalAvailableBalance": text(money(max(ZERO, self.available(account, margins)))),
             "totalPerpUPL": text(money(equity - balance)),
             "totalInitialMargin": text(money(initial)),
             "totalMaintenanceMargin": text(money(least)),

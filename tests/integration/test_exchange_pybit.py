@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.support.simulator_process import SimulatorProcess, simulated
 
@@ -24,6 +26,8 @@ ws, rest, key, secret = sys.argv[1:]
 unified_trading.PRIVATE_WSS = ws + "/v5/private"
 _websocket_trading.TRADE_WSS = ws + "/v5/trade"
 keys = {"api_key": key, "api_secret": secret, "testnet": True}
+if secret.startswith("@"):
+    keys |= {"api_secret": open(secret[1:]).read(), "rsa_authentication": True}
 http = unified_trading.HTTP(**keys)
 http.endpoint = rest
 here = {"category": "linear", "symbol": "BTCUSDT"}
@@ -125,9 +129,9 @@ socket.exit()
 """
 
 
-async def ask(simulator: SimulatorProcess, program: str) -> dict[str, Any]:
+async def ask(simulator: SimulatorProcess, program: str, secret: str = SECRET) -> dict[str, Any]:
     """Run a program in a process of its own (pybit's threads are its own affair); return what it prints."""
-    arguments = (simulator.ws, simulator.rest, KEY, SECRET)
+    arguments = (simulator.ws, simulator.rest, KEY, secret)
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", HEAD + program, *arguments, stdout=PIPE, stderr=PIPE
     )
@@ -169,10 +173,23 @@ def test_pybit_trades_by_http_and_hears_of_it(tmp_path: Path) -> None:
     assert [line["side"] for line in lines if line["what"] == "fill"][:2] == ["Buy", "Sell"]
 
 
-def test_pybit_trades_by_socket() -> None:
+def key_pair(folder: Path) -> tuple[Path, Path]:
+    """Write a new RSA pair; return the files of the private and the public half."""
+    private = generate_private_key(65_537, 2048)
+    files = folder / "private.pem", folder / "public.pem"
+    files[0].write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files[1].write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return files
+
+
+@pytest.mark.parametrize("kind", ["hmac", "rsa"])
+def test_pybit_trades_by_socket(kind: str, tmp_path: Path) -> None:
+    private, public = key_pair(tmp_path) if kind == "rsa" else (None, None)
+    account = f"{KEY}:{f'@{public}' if public else SECRET}:100000"
+
     async def run() -> dict[str, Any]:
-        async with simulated(*MARKET) as simulator:
-            return await ask(simulator, BY_SOCKET)
+        async with simulated(*MARKET[:-1], account) as simulator:
+            return await ask(simulator, BY_SOCKET, f"@{private}" if private else SECRET)
 
     assert asyncio.run(run()) == {
         "placed": "one",

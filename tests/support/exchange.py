@@ -40,6 +40,9 @@ class StillQuotes:
     def levels(self, asks: bool) -> list[Level]:
         return self.asks if asks else self.bids
 
+    def best(self, asks: bool) -> Decimal:
+        return self.levels(asks)[0][0]
+
     def seq(self) -> int:
         return 7
 
