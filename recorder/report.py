@@ -118,7 +118,9 @@ def _rates(report: "VerifyReport", database: "Database | None") -> dict[str, Any
     from recorder.verify import facts  # as above
 
     found = (
-        None if database is None else facts.rates(database, report.recorder, report.selection, RATE_POINTS)
+        None
+        if database is None
+        else facts.rates(database, report.recorder, report.position, report.selection, RATE_POINTS)
     )
     if found is None:
         return {"messages": []}

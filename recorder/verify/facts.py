@@ -42,8 +42,10 @@ GAPS: Final = (
 )
 # Messages as they came live: of books, and of trades, whose time is that of the matching engine.
 _LAGS: Final = (
-    "SELECT category, symbol, recv, ts_lag_ms AS of_ts, ts_lag_ms + {cts} AS of_cts FROM {table}"
-    " WHERE recorder = {{recorder:String}} AND source = 'live' AND {only} AND {where}"
+    "SELECT category, symbol, recv, least(greatest(ts_lag_ms, -{most}), {most}) AS of_ts,"
+    " least(greatest(ts_lag_ms + {cts}, -{most}), {most}) AS of_cts FROM {table}"
+    " WHERE recorder = {{recorder:String}} AND position <= {{mark:UInt64}} AND source = 'live'"
+    " AND {only} AND {where}"
 )
 _SOURCES: Final = (
     ("book_delta", "cts_lag_ms", "kind IN ('plain', 'full')"),
@@ -61,11 +63,12 @@ def mark_of(database: Database, recorder: str) -> int:
     return int(rows[0][0])
 
 
-def last_ns(database: Database, recorder: str) -> int:
-    """Return the wall clock of the last record that is loaded."""
+def last_ns(database: Database, recorder: str, mark: int) -> int:
+    """Return the wall clock of the last record up to the commit mark."""
     rows = database.query(
-        "SELECT toUnixTimestamp64Nano(max(last_recv)) FROM load_batch WHERE recorder = {recorder:String}",
-        {"recorder": recorder},
+        "SELECT toUnixTimestamp64Nano(max(last_recv)) FROM load_batch WHERE recorder = {recorder:String}"
+        " AND last_position <= {mark:UInt64}",
+        {"recorder": recorder, "mark": mark},
     )
     return int(rows[0][0])
 
@@ -95,13 +98,15 @@ def loaded_segments(database: Database, recorder: str) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
-def gap_spans(database: Database, recorder: str, selection: Selection) -> list[GapSpan]:
+def gap_spans(database: Database, recorder: str, mark: int, selection: Selection) -> list[GapSpan]:
     """Return the gaps that lie, or are open, within what is looked at, in their order."""
     symbols = Selection(symbols=selection.symbols).where("arrayElement(splitByChar('.', topic), -1)", "start")
     ends = f"ifNull(toUnixTimestamp64Nano(end), {selection.end_ns}) >= {selection.start_ns}"
     begins = f"toUnixTimestamp64Nano(start) < {selection.end_ns}"
     where = f"recorder = {{recorder:String}} AND {symbols} AND {ends} AND {begins}"
-    return [GapSpan(*row) for row in database.query(GAPS.format(where=where), {"recorder": recorder})]
+    where += " AND opened_position <= {mark:UInt64}"
+    values = {"recorder": recorder, "mark": mark}
+    return [GapSpan(*row) for row in database.query(GAPS.format(where=where), values)]
 
 
 def row_counts(
@@ -150,7 +155,7 @@ def topic_spans(
 
 
 def latencies(
-    database: Database, recorder: str, selection: Selection
+    database: Database, recorder: str, mark: int, selection: Selection
 ) -> dict[DaySymbol, tuple[Latency | None, Latency | None]]:
     """Return how late messages came after the gateway, and after the matching engine."""
     found: dict[DaySymbol, tuple[Latency | None, Latency | None]] = {}
@@ -159,7 +164,7 @@ def latencies(
     rows = database.query(
         f"SELECT {_DAY}, category, symbol, count(), {sums['of_ts']}, {sums['of_cts']} FROM ({lags})"  # noqa: S608  # names of ours
         " GROUP BY 1, 2, 3",
-        {"recorder": recorder},
+        {"recorder": recorder, "mark": mark},
     )
     for day, category, symbol, count, of_ts, of_cts in rows:
         both = (Latency(int(count), *map(int, some)) for some in (of_ts, of_cts))
@@ -167,24 +172,23 @@ def latencies(
     return found
 
 
-def histogram(database: Database, recorder: str, selection: Selection) -> dict[str, Counter[int]]:
+def histogram(database: Database, recorder: str, mark: int, selection: Selection) -> dict[str, Counter[int]]:
     """Return counted milliseconds after the gateway (``recv_ts``) and the matching engine (``recv_cts``)."""
     found: dict[str, Counter[int]] = {}
     for name, column in (("recv_ts", "of_ts"), ("recv_cts", "of_cts")):
         rows = database.query(
-            f"SELECT least(greatest({column}, -{LAG_MS_MAX}), {LAG_MS_MAX}), count()"  # noqa: S608  # names of ours
-            f" FROM ({_lags(selection)}) GROUP BY 1",
-            {"recorder": recorder},
+            f"SELECT {column}, count() FROM ({_lags(selection)}) GROUP BY 1",  # noqa: S608  # names of ours
+            {"recorder": recorder, "mark": mark},
         )
         found[name] = Counter({int(lag): int(count) for lag, count in rows})
     return found
 
 
 def rates(
-    database: Database, recorder: str, selection: Selection, points: int
+    database: Database, recorder: str, mark: int, selection: Selection, points: int
 ) -> tuple[int, int, list[int]] | None:
     """Return when messages begin, how long each of so many stretches is (ns), and the messages in each."""
-    values = {"recorder": recorder}
+    values = {"recorder": recorder, "mark": mark}
     lags = _lags(selection)
     times = "toUnixTimestamp64Nano(min(recv)), toUnixTimestamp64Nano(max(recv)), count()"
     ((first_ns, last, messages),) = database.query(f"SELECT {times} FROM ({lags})", values)  # noqa: S608  # names of ours
@@ -263,7 +267,9 @@ def _ttl_days(database: Database) -> int:
 
 def _lags(selection: Selection) -> str:
     return " UNION ALL ".join(
-        _LAGS.format(table=table, cts=cts, only=only, where=selection.where("symbol", "recv"))
+        _LAGS.format(
+            most=LAG_MS_MAX, table=table, cts=cts, only=only, where=selection.where("symbol", "recv")
+        )
         for table, cts, only in _SOURCES
     )
 

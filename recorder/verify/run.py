@@ -20,7 +20,7 @@ from recorder.verify.problems import Problem
 from recorder.verify.quality import Latency, SymbolDay, symbol_days
 from recorder.verify.report import Clock, Sources, VerifyReport
 from recorder.verify.selection import Selection, day_name, symbol_of
-from recorder.verify.watch import Watch
+from recorder.verify.watch import LAG_MS_MAX, Watch
 
 __all__ = ["Tell", "verify"]
 
@@ -211,8 +211,8 @@ class _Verification:
         if database is None:
             report.gaps = sorted(watch.gaps.values(), key=lambda gap: (gap.start_ns, gap.topic))
         else:
-            report.gaps = facts.gap_spans(database, report.recorder, self._selection)
-            self._last_ns = max(self._last_ns, facts.last_ns(database, report.recorder))
+            report.gaps = facts.gap_spans(database, report.recorder, report.position, self._selection)
+            self._last_ns = max(self._last_ns, facts.last_ns(database, report.recorder, report.position))
             if not self._compared or self._compared[0][0] > 1:  # of what comes before, tables alone can tell
                 until_ns = min(watch.begun_ns or self._last_ns, self._last_ns)
                 spans = facts.topic_spans(
@@ -246,7 +246,9 @@ class _Verification:
             counted = facts.row_counts(database, report.recorder, report.position, self._selection)
             for key, rows in counted.items():
                 of(key).rows = rows
-            for key, lags in facts.latencies(database, report.recorder, self._selection).items():
+            for key, lags in facts.latencies(
+                database, report.recorder, report.position, self._selection
+            ).items():
                 of(key).recv_ts, of(key).recv_cts = lags
         for problem in report.found:
             one = days.get((problem.day, problem.category, problem.symbol))
@@ -262,9 +264,12 @@ class _Verification:
                 lags["recv_cts"] += of_cts
             steps = len(watch.steps_ns)
         else:
-            lags = facts.histogram(self._database, self._report.recorder, self._selection)
+            lags = facts.histogram(
+                self._database, self._report.recorder, self._report.position, self._selection
+            )
             steps = facts.steps(self._database, self._report.recorder)
-        bounds = [("stream", float(min(lags["recv_ts"])))] if lags["recv_ts"] else []
+        least_ms = min(lags["recv_ts"], default=LAG_MS_MAX)
+        bounds = [("stream", float(least_ms))] if abs(least_ms) < LAG_MS_MAX else []
         if watch.answer_lag_ns is not None:
             bounds.append(("rest", round(watch.answer_lag_ns / 1e6, 3)))
         by, ahead_ms = min(bounds, key=lambda bound: bound[1], default=(None, None))
