@@ -10,6 +10,7 @@ import typer
 from engine.errors import TapeheadError
 from recorder.commands import (
     add,
+    backup,
     book,
     chaos,
     demo,
@@ -68,6 +69,7 @@ app.command("version")(version.version)
 app.command("import")(import_.import_)
 app.command("schema")(schema.schema)
 app.command("report")(report.report)
+app.command("backup")(backup.backup)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import UsageError
 from ext.journal import Record, RecordKind
@@ -11,7 +11,9 @@ from recorder.durable import put
 from recorder.segments import first_payload
 from recorder.spool_reader import SpoolReader
 
-__all__ = ["DataFolder"]
+__all__ = ["POISON_FOLDER", "DataFolder"]
+
+POISON_FOLDER: Final = "poison"
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ class DataFolder:
     DIR/takeover.lock         held by the one that is taking over
     DIR/spool/                what was recorded (docs/spool.md); of further shards DIR/spool-1/ ...
     DIR/clickhouse/           the embedded database
+    DIR/poison/               batches that were set aside
     DIR/database.url          the server that is recorded into, where it is not the embedded database
     DIR/again.json            what is to be loaded anew, until it is (`recorder.again`)
     DIR/control.sock          where a recording that runs is asked for changes

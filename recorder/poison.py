@@ -14,11 +14,11 @@ from recorder import ledger
 from recorder.batches import Batch, Intent
 from recorder.clickhouse import DatabaseError
 from recorder.durable import sync_folder, write_synced
+from recorder.folder import POISON_FOLDER
 from recorder.sql import schema
 
 __all__ = ["POISON_FOLDER", "PoisonFolder", "SetAside", "is_refusal", "stand_in"]
 
-POISON_FOLDER: Final = "poison"
 BLOCKS_KEPT_MAX: Final = 64  # batches whose blocks are kept; of further ones their description alone
 
 _DESCRIPTION: Final = "batch.json"
