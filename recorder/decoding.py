@@ -10,11 +10,11 @@ import orjson
 from ext.columns import Columns
 from ext.listener import Listener
 from ext.state import columns_state, restore_columns
-from recorder import state
+from recorder import ledger, state
 from recorder.batches import DECODER_VERSION
 from recorder.instruments import InstrumentRows
 from recorder.playback import Playback, RestHandler
-from recorder.seals import read_gone
+from recorder.seals import beyond, read_gone
 from recorder.sql import schema
 from recorder.state import State
 
@@ -22,6 +22,7 @@ __all__ = ["Decoding", "nearest_playback"]
 
 INSTRUMENTS_PATH: Final = "/v5/market/instruments-info"
 RUN_RECORDS: Final = 10_000
+POSITION_MAX: Final = (1 << 64) - 1
 _UNFIT: Final = (LookupError, TypeError, ValueError, state.StateError)
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,36 @@ class Decoding:
             except _UNFIT as error:
                 state.warn_unused(spool, begin.segment, error)
         return cls(spool, recorder)
+
+    @classmethod
+    def after_expired(cls, spool: Path, recorder: str, mark: int) -> "Decoding | None":
+        """Return one for a database that lacks what expired: from the first state after that on.
+
+        Without a state books would wait for their next snapshot, maybe for days. None where nothing is
+        lacking beyond ``mark``, or there is no such state.
+        """
+        lacking = beyond(read_gone(spool), mark)
+        if not lacking:
+            return None
+        for version in (DECODER_VERSION, None):
+            for begin in reversed(list(state.usable(spool, recorder, version, POSITION_MAX))):
+                if begin.segment < lacking[-1].last_segment:
+                    continue
+                try:
+                    return cls(spool, recorder, begin)
+                except _UNFIT as error:
+                    state.warn_unused(spool, begin.segment, error)
+        return None
+
+    def tell_lacking(self, mark: int) -> None:
+        """Make rows of what is between ``mark`` and where this begins, and will never be in the database."""
+        lacking = beyond(read_gone(self.spool), mark)[0]
+        position, recv_ns = self.playback.position, self.playback.recv_ns
+        reached = f"segments {lacking.first_segment} to {position >> 32} are not in this database"
+        detail = f"{reached}: they have expired, or books were not known in them"
+        ledger.tell_event(self.columns, "expired", detail, recv_ns, position)
+        loss = ledger.missed(lacking.first_recv_ns, recv_ns, "own_drop", detail)
+        ledger.tell_missed(self.columns, self.playback.wanted, loss, position)
 
     @classmethod
     def before(cls, spool: Path, recorder: str, segment: int) -> "Decoding":

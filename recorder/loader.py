@@ -115,8 +115,12 @@ class Loader:
         mark = self.inserter.cursor
         if mark:
             self._check_spool(mark)
-        states.remove_beyond(self._spool, mark)
-        self._begin_with(Decoding.nearest(self._spool, self.recorder, mark), mark)
+        later = Decoding.after_expired(self._spool, self.recorder, mark)
+        states.remove_beyond(self._spool, mark, later.playback.position if later is not None else 0)
+        self._begin_with(later or Decoding.nearest(self._spool, self.recorder, mark), mark)
+        if later is not None:
+            later.tell_lacking(mark)
+            self._first_recv_ns = later.playback.recv_ns
         if intent is not None:
             self._repeat(intent)
 

@@ -18,6 +18,7 @@ __all__ = [
     "Reason",
     "Seal",
     "add_gone",
+    "beyond",
     "covers",
     "read_gone",
     "read_seal",
@@ -178,6 +179,11 @@ def add_gone(folder: Path, recorder: str, gone: Gone, previous: int) -> None:
 def covers(ranges: Sequence[Gone], number: int) -> bool:
     """Whether a segment is among those that are gone."""
     return any(one.first_segment <= number <= one.last_segment for one in ranges)
+
+
+def beyond(ranges: Sequence[Gone], mark: int) -> list[Gone]:
+    """Return what expired after it was loaded and is not in a database that is loaded up to ``mark``."""
+    return [one for one in ranges if one.reason is Reason.EXPIRED and one.last_position > mark]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -179,10 +179,13 @@ def thin(folder: Path) -> None:
             state_path(folder, segment).unlink(missing_ok=True)
 
 
-def remove_beyond(folder: Path, mark: int) -> None:
-    """Remove the states beyond a position: what they say is loaded is not, or not any more."""
+def remove_beyond(folder: Path, mark: int, but: int = 0) -> None:
+    """Remove the states beyond a position: what they say is loaded is not, or not any more.
+
+    That of position ``but`` stays: what comes before it will not be loaded.
+    """
     for segment in states(folder):
-        if _is_beyond(folder, segment, mark):
+        if segment != but >> 32 and _is_beyond(folder, segment, mark):
             logger.warning("%s is removed: not all of it is loaded", state_path(folder, segment))
             state_path(folder, segment).unlink(missing_ok=True)
 

@@ -13,19 +13,22 @@ from rich.live import Live
 from rich.text import Text
 
 from engine.clock import NS_PER_S, mono_ns
-from engine.errors import ConfigError
-from recorder import shards
+from engine.errors import ConfigError, UsageError
+from recorder import backup_database, shards
 from recorder.commands.options import AsJson
 from recorder.errors import ExitCode
 from recorder.folder import DataFolder
 from recorder.lock import FolderLock
+from recorder.moments import iso
 from recorder.output import Output
+from recorder.seals import beyond, read_gone
 from recorder.segments import segments
 
 if TYPE_CHECKING:
+    from recorder.clickhouse import Database
     from recorder.loader import Loader
 
-__all__ = ["Place", "load"]
+__all__ = ["Place", "Yes", "load"]
 
 TELL_S: Final = 0.5
 TELL_PLAIN_S: Final = 10.0
@@ -38,6 +41,9 @@ Again = Annotated[
     ),
 ]
 Shard = Annotated[int, typer.Option("--shard", min=0, help="Whose segments, with --again.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Also where rows are lost that the spool has not got any more.")
+]
 Place = Annotated[
     str,
     typer.Option("--database", metavar="URL", help="An http(s) server. [default: what was recorded into]"),
@@ -49,18 +55,22 @@ def load(
     again: Again = "",
     shard: Shard = 0,
     database: Place = "",
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
     """Load what a recording that has ended left in its spool; or load segments anew.
 
-    May be interrupted at any moment: the next start goes on. While segments are loaded anew, views show what
-    is there of them, batch by batch; where nothing was loaded after them, views end before what is not there.
+    Into a database that is new, all that the spool has. May be interrupted at any moment: the next start goes
+    on. While segments are loaded anew, views show what is there of them, batch by batch; where nothing was
+    loaded after them, views end before what is not there.
     """
     chosen = _segments(again)
     place = DataFolder(data).existing()
     output = Output(as_json=as_json)
     with FolderLock(place.path):
-        told = _load(place, chosen, shard, database, output)
+        if not (yes or database or backup_database.exists(place.database)):
+            _refuse_loss(place, None)
+        told = _load(place, chosen, shard, database, output, accepts_loss=yes)
     output.result({"recorders": told})
     aside = sum(one["set_aside_batches"] for one in told)
     if aside:
@@ -80,7 +90,13 @@ def _segments(text: str) -> tuple[int, int] | None:
 
 
 def _load(
-    place: DataFolder, chosen: tuple[int, int] | None, shard: int, url: str, output: Output
+    place: DataFolder,
+    chosen: tuple[int, int] | None,
+    shard: int,
+    url: str,
+    output: Output,
+    *,
+    accepts_loss: bool,
 ) -> list[dict[str, Any]]:
     from recorder import again  # the database engine takes a second to load
     from recorder.clickhouse import open_database
@@ -92,6 +108,8 @@ def _load(
         use_scratch(place.path)
     with _stoppable() as stop, open_database(url or place.database) as database:
         database.create_schema()
+        if not accepts_loss:
+            _refuse_loss(place, database)
         done = []
         with _Progress(output, place, stop) as progress:
             finished = again.finish(place, database, stop, progress.tell)  # what was interrupted
@@ -118,6 +136,28 @@ def _load(
         for loader in done:
             output.say(_sentence(loader))
         return [_facts(loader) for loader in done]
+
+
+def _refuse_loss(place: DataFolder, database: "Database | None") -> None:
+    """Raise UsageError where segments have expired whose rows are not in the database (None: it is new)."""
+    for shard in shards.existing(place):
+        spool = place.spool_of(shard)
+        gone = read_gone(spool)
+        mark = _mark(database, place.recorder(shard)) if database is not None and gone else 0
+        for lacking in beyond(gone, mark):
+            since, until = iso(lacking.first_recv_ns), iso(lacking.last_recv_ns)
+            raise UsageError(
+                f"segments {lacking.first_segment} to {lacking.last_segment} of {spool} ({since} to {until})"
+                " have expired, and are not in this database: their rows cannot be made again",
+                "put the database back, or a copy of it (docs/operations.md), or load the rest with --yes",
+            )
+
+
+def _mark(database: "Database", recorder: str) -> int:
+    found = database.query(
+        "SELECT max(last_position) FROM load_batch WHERE recorder = {recorder:String}", {"recorder": recorder}
+    )
+    return int(found[0][0])
 
 
 class _Progress:

@@ -12,7 +12,7 @@ from engine.errors import ConfigError
 from ext.journal import Record, RecordKind
 from recorder import fsck as checking
 from recorder import listing
-from recorder.commands.load import Place, load
+from recorder.commands.load import Place, Yes, load
 from recorder.commands.options import AsJson, Folder
 from recorder.errors import ExitCode
 from recorder.moments import iso, parse_moment
@@ -133,6 +133,6 @@ def repair(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command("drain")
-def drain(folder: Folder, database: Place = "", as_json: AsJson = False) -> int:
+def drain(folder: Folder, database: Place = "", yes: Yes = False, as_json: AsJson = False) -> int:
     """Load everything that the spool holds, of a recording that does not run: as `tapehead load` does."""
-    return load(folder, database=database, as_json=as_json)
+    return load(folder, database=database, yes=yes, as_json=as_json)
