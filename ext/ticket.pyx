@@ -1,0 +1,266 @@
+"""From a callback to the wire: guards, the ready request, the socket, and what the client is told of it afterwards."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
+
+from picows.picows cimport WSMsgType, WSTransport
+
+from ext.guard cimport (
+    BACKPRESSURE, CLOCK_UNCERTAIN, DRY_RUN, KILLED, NOT_AUTHENTICATED, NOT_CONNECTED, NOT_RECONCILED, NUMBERS_SPENT,
+    RATE, UNDRAINED, RateWindow, SymbolGuard,
+)
+from ext.journal cimport Journal
+from ext.order_frame cimport FrameValues, LinkIds, OrderFrame
+
+cdef int64_t _NS_PER_MS = 1_000_000
+
+
+cdef inline int64_t _clock_ns(int clock) noexcept nogil:
+    cdef timespec now
+    clock_gettime(clock, &now)
+    return <int64_t>now.tv_sec * 1_000_000_000 + now.tv_nsec
+
+
+cdef class OrderGate:
+    """What every order of one account passes: the connection of order entry, its clock, its switches.
+
+    `ids` numbers requests and orders. `wake()` is called after the first request that waits to be drained: `drain` in
+    the same turn of the loop. One thread, that of the connection's loop. Everything is closed at the start.
+    """
+
+    def __init__(self, LinkIds ids not None, object wake not None):
+        self.ids = ids
+        self._wake = wake
+        self._tickets = [None] * SENT_MAX
+
+    def connect(self, WSTransport transport):
+        """Send over this connection; None: over none. Not authenticated until `is_authenticated` is set again."""
+        self.is_authenticated = False
+        self.transport = transport
+        self._waiting_bytes = None if transport is None else transport.underlying_transport.get_write_buffer_size
+
+    def set_clock(self, int64_t stamp_offset_ns, int64_t wall_offset_ns, int64_t until_ns):
+        """How the venue's clock is known until `until_ns` (monotonic clock).
+
+        A request sent at `t` of the monotonic clock is stamped `t + stamp_offset_ns`; the venue's clock shows
+        `wall_offset_ns` more than the wall clock, by which a book's lag is judged.
+        """
+        self._stamp_offset_ns = stamp_offset_ns
+        self.wall_offset_ns = wall_offset_ns
+        self._clock_until_ns = until_ns
+
+    def audit_into(self, Journal journal, int kind, int connection=0):
+        """Append the text of every request to this journal as a record of this kind; None: to none.
+
+        The record is written with the journal's next commit. It has no secret: only logging in has one.
+        """
+        if not 1 < kind <= 255 or not 0 <= connection <= 65535:
+            raise ValueError(f"kind was {kind}, connection {connection}; they are 2 to 255 and 0 to 65535")
+        self._journal = journal
+        self._audit_kind = kind
+        self._connection = <uint16_t>connection
+
+    @property
+    def undrained(self):
+        """How many requests were written and not drained."""
+        return self._count
+
+    def drain(self):
+        """Take what was written: a list of (ticket, op, request, order, qty, price, stamp_ms, mono_ns), oldest first.
+
+        `request` and `order` are numbers of `ids`: of the reqId, and of the orderLinkId.
+        """
+        cdef list taken = []
+        cdef Sent* sent
+        while self._count:
+            sent = &self._ring[self._first]
+            taken.append((
+                self._tickets[self._first], sent.op, sent.request, sent.order, sent.qty, sent.price, sent.stamp_ms,
+                sent.mono_ns,
+            ))
+            self._tickets[self._first] = None
+            self._first = (self._first + 1) % SENT_MAX
+            self._count -= 1
+        return taken
+
+    cdef int64_t refuse(self, int refusal) noexcept:
+        self.refused += 1
+        return -refusal
+
+    cdef int check(self, RateWindow rate, int64_t mono_ns) except -1:
+        """A Refusal, or 0: whether a request may be written now."""
+        if self.transport is None or self.transport.is_disconnected or self.transport.is_close_frame_sent:
+            return NOT_CONNECTED
+        if not self.is_authenticated:
+            return NOT_AUTHENTICATED
+        if mono_ns >= self._clock_until_ns:
+            return CLOCK_UNCERTAIN
+        if self._count == SENT_MAX:
+            return UNDRAINED
+        if self.ids.is_spent():
+            return NUMBERS_SPENT
+        if <Py_ssize_t>self._waiting_bytes() > self.waiting_bytes_max:
+            return BACKPRESSURE
+        if not rate.has_room(mono_ns):
+            return RATE
+        return DRY_RUN if self.is_dry_run else 0
+
+    cdef int64_t write(
+        self, Ticket ticket, OrderFrame frame, int op, FrameValues* values, int64_t mono_ns
+    ) except? 0:
+        cdef Py_ssize_t size
+        values.stamp_ms = (mono_ns + self._stamp_offset_ns) // _NS_PER_MS
+        size = frame.render(self._text, values)
+        # Sending masks the text where it lies.
+        memcpy(self._wire + FRAME_HEADER_BYTES, self._text, size)
+        try:
+            self.transport.send_reuse_external_buffer(WSMsgType.TEXT, self._wire + FRAME_HEADER_BYTES, size)
+        finally:
+            # Where sending failed nobody knows what left: that order is to be asked for, like one without an answer.
+            self.sent += 1
+            self.audit(size, mono_ns)
+            self.register(ticket, op, values, mono_ns)
+        return values.order
+
+    cdef int register(self, Ticket ticket, int op, const FrameValues* values, int64_t mono_ns) except -1:
+        cdef int at = (self._first + self._count) % SENT_MAX
+        self._ring[at] = Sent(values.request, values.order, values.qty, values.price, values.stamp_ms, mono_ns, op)
+        self._tickets[at] = ticket
+        self._count += 1
+        if self._count == 1:
+            self._wake()
+        return 0
+
+    cdef int audit(self, Py_ssize_t size, int64_t mono_ns) noexcept:
+        # The order is on its way: that its record is lost must not hide it.
+        cdef int64_t wall_ns
+        if self._journal is None:
+            return 0
+        wall_ns = _clock_ns(CLOCK_REALTIME)
+        try:
+            if not self._journal.append(
+                <uint8_t>self._audit_kind, self._connection, wall_ns, mono_ns, self._text, <uint32_t>size
+            ):
+                self.unaudited += 1
+        except Exception:
+            self.unaudited += 1
+        return 0
+
+
+cdef class Ticket:
+    """Orders of one kind: everything is said but quantity and price, which are mantissas at the instrument's scales.
+
+    The methods return the number of the order (`link_id` has its text) once the request is written to the socket, or
+    a `Refusal` as a negative number; nothing is kept for later. To be called on the loop's thread, best from a
+    listener's callback. `about` is the client's own.
+    """
+
+    def __init__(
+        self,
+        OrderGate gate not None,
+        SymbolGuard guard not None,
+        *,
+        bint is_buy,
+        bint is_market=False,
+        bint is_reducing=False,
+        OrderFrame create not None,
+        OrderFrame amend not None,
+        OrderFrame cancel not None,
+        RateWindow create_rate not None,
+        RateWindow amend_rate not None,
+        RateWindow cancel_rate not None,
+        object about=None,
+    ):
+        self.gate = gate
+        self.guard = guard
+        self.is_buy = is_buy
+        self.is_market = is_market
+        self.is_reducing = is_reducing
+        self.about = about
+        self._create = create
+        self._amend = amend
+        self._cancel = cancel
+        self._create_rate = create_rate
+        self._amend_rate = amend_rate
+        self._cancel_rate = cancel_rate
+
+    def link_id(self, int64_t number):
+        """The orderLinkId of an order by the number that `send` returned."""
+        return self.gate.ids.text(number)
+
+    @property
+    def qty_scale(self):
+        """Decimals of a quantity."""
+        return self._create.qty_scale
+
+    @property
+    def price_scale(self):
+        """Decimals of a price."""
+        return self._create.price_scale
+
+    cpdef int64_t send(self, int64_t qty, int64_t price=0) except? 0:
+        """Place an order; a market order has no price."""
+        cdef OrderGate gate = self.gate
+        cdef int64_t mono_ns = _clock_ns(CLOCK_MONOTONIC)
+        cdef int refusal = self._check_new(qty, price, self._create_rate, mono_ns)
+        cdef FrameValues values
+        if refusal:
+            return gate.refuse(refusal)
+        values.request = values.order = gate.ids.take()
+        values.qty = qty
+        values.price = price
+        self._create_rate.note(mono_ns)
+        self.guard.count(self.is_buy, self.is_reducing, qty, 1)
+        return gate.write(self, self._create, CREATE, &values, mono_ns)
+
+    cpdef int64_t amend(self, int64_t number, int64_t qty, int64_t price) except? 0:
+        """Give an order of this ticket another quantity (the whole, what is filled included) and price.
+
+        Until the account says what is at risk the new quantity counts beside the old one. ValueError where no order
+        of this start has that number.
+        """
+        self._check_number(number)
+        cdef OrderGate gate = self.gate
+        cdef int64_t mono_ns = _clock_ns(CLOCK_MONOTONIC)
+        cdef int refusal = self._check_new(qty, price, self._amend_rate, mono_ns)
+        cdef FrameValues values
+        if refusal:
+            return gate.refuse(refusal)
+        values.request = gate.ids.take()
+        values.order = number
+        values.qty = qty
+        values.price = price
+        self._amend_rate.note(mono_ns)
+        self.guard.count(self.is_buy, self.is_reducing, qty, 0)
+        return gate.write(self, self._amend, AMEND, &values, mono_ns)
+
+    cpdef int64_t cancel(self, int64_t number) except? 0:
+        """Cancel an order of this ticket; the kill switch, a stale book and limits do not stand against it. As `amend`."""
+        self._check_number(number)
+        cdef OrderGate gate = self.gate
+        cdef int64_t mono_ns = _clock_ns(CLOCK_MONOTONIC)
+        cdef int refusal = gate.check(self._cancel_rate, mono_ns)
+        cdef FrameValues values
+        if refusal:
+            return gate.refuse(refusal)
+        values.request = gate.ids.take()
+        values.order = number
+        values.qty = values.price = 0
+        self._cancel_rate.note(mono_ns)
+        return gate.write(self, self._cancel, CANCEL, &values, mono_ns)
+
+    cdef int _check_number(self, int64_t number) except -1:
+        if not 1 <= number <= self.gate.ids.number:
+            raise ValueError(f"number was {number}; orders of this start have 1 to {self.gate.ids.number}")
+        return 0
+
+    cdef int _check_new(self, int64_t qty, int64_t price, RateWindow rate, int64_t mono_ns) except -1:
+        cdef OrderGate gate = self.gate
+        cdef int refusal
+        if gate.is_killed:
+            return KILLED
+        if not gate.is_reconciled:
+            return NOT_RECONCILED
+        refusal = self.guard.check(self.is_buy, self.is_reducing, self.is_market, qty, price, gate.wall_offset_ns)
+        return refusal if refusal else gate.check(rate, mono_ns)
