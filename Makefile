@@ -53,6 +53,7 @@ bench: build  ## every benchmark, one after the other
 	$(BIN)/python -m benchmarks space
 	$(BIN)/python -m benchmarks journal
 	$(BIN)/python -m benchmarks venue
+	$(BIN)/python -m benchmarks tick_to_order
 
 chaos: build  ## every fault of docs/guarantees.md with 20 seeds, in virtual time; then 500 kills of real processes
 	$(BIN)/tapehead chaos --json

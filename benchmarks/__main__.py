@@ -23,6 +23,7 @@ BENCHMARKS: Final = {
     "venue": "recording 600 symbols at 10,000 messages a second: share of a core, share of the companion",
     "sql_beside": "an insert beside heavy queries, against one alone",
     "book_at": "a book at a time, on a day of one symbol, against the view",
+    "tick_to_order": "book frame to order frame over loopback sockets, beside a bare echo and pybit",
     "kernels": "instructions a message of the hot kernels, counted by valgrind: free of noise",
 }
 

@@ -159,7 +159,7 @@ _STATES: Final = {
 
 
 def explain(sender: Ticket, refusal: int, qty: int, price: int = 0) -> str:
-    """Say why `Ticket.send(qty, price)` was refused (what it returned): field, value and rule, in decimals."""
+    """Say why `Ticket.send(qty, price)` was refused, by what it returned: field, value, rule."""
     reason = Refusal(abs(refusal))
     if reason in _STATES:
         return f"{reason.name}: {_STATES[reason]}"
