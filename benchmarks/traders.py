@@ -33,6 +33,9 @@ FIELDS: Final = {"side": "Buy", "orderType": "Limit", "timeInForce": "PostOnly"}
 RECV_WINDOW_MS: Final = 2_000
 ORDERS_PER_S: Final = 10_000
 FOREVER_NS: Final = 1 << 62
+LAG_MAX_NS: Final = (
+    600 * 1_000_000_000
+)  # a frame of the stream is 20 ms after the one before, whatever a round takes
 PYBIT_PING_S: Final = 3_600  # none while it is measured
 INSTRUMENT: Final = Instrument(
     category=CATEGORY,
@@ -126,7 +129,7 @@ class Tapehead(Trader):
             notional_max=10**15,
             position_max=10**12,
             open_orders_max=10**9,
-            lag_max_ns=1_000_000_000,
+            lag_max_ns=LAG_MAX_NS,
         )
         rate = RateWindow(ORDERS_PER_S)
         made = ticket(
@@ -211,4 +214,4 @@ class Pybit(Trader):
         self.trading.exit()
 
 
-TRADERS: Final = (BareEcho, Tapehead, TapeheadPython, Pybit)
+TRADERS: Final = {one.name: one for one in (BareEcho, Tapehead, TapeheadPython, Pybit)}

@@ -43,6 +43,7 @@ cdef class OrderGate:
         object _wake
         int64_t _stamp_offset_ns
         int64_t _clock_until_ns
+        char[FRAME_HEADER_BYTES + REQUEST_BYTES_MAX + 64] _wire   # masking may read some bytes more
         Journal _journal
         int _audit_kind
         uint16_t _connection
@@ -50,14 +51,12 @@ cdef class OrderGate:
         list _tickets
         int _first
         int _count
-        char[REQUEST_BYTES_MAX] _text
-        char[FRAME_HEADER_BYTES + REQUEST_BYTES_MAX + 64] _wire
 
     cdef int check(self, RateWindow rate, int64_t mono_ns) except -1
     cdef int64_t refuse(self, int refusal) noexcept
     cdef int64_t write(self, Ticket ticket, OrderFrame frame, int op, FrameValues* values, int64_t mono_ns) except? 0
     cdef int register(self, Ticket ticket, int op, const FrameValues* values, int64_t mono_ns) except -1
-    cdef int audit(self, Py_ssize_t size, int64_t mono_ns) noexcept
+    cdef int audit(self, OrderFrame frame, const FrameValues* values, int64_t mono_ns) noexcept
 
 
 cdef class Ticket:

@@ -1,7 +1,6 @@
 """From a callback to the wire: guards, the ready request, the socket, and what the client is told of it afterwards."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 
 from picows.picows cimport WSMsgType, WSTransport
@@ -111,15 +110,14 @@ cdef class OrderGate:
     ) except? 0:
         cdef Py_ssize_t size
         values.stamp_ms = (mono_ns + self._stamp_offset_ns) // _NS_PER_MS
-        size = frame.render(self._text, values)
-        # Sending masks the text where it lies.
-        memcpy(self._wire + FRAME_HEADER_BYTES, self._text, size)
+        size = frame.render(self._wire + FRAME_HEADER_BYTES, values)
         try:
             self.transport.send_reuse_external_buffer(WSMsgType.TEXT, self._wire + FRAME_HEADER_BYTES, size)
         finally:
             # Where sending failed nobody knows what left: that order is to be asked for, like one without an answer.
             self.sent += 1
-            self.audit(size, mono_ns)
+            if self._journal is not None:
+                self.audit(frame, values, mono_ns)
             self.register(ticket, op, values, mono_ns)
         return values.order
 
@@ -132,15 +130,14 @@ cdef class OrderGate:
             self._wake()
         return 0
 
-    cdef int audit(self, Py_ssize_t size, int64_t mono_ns) noexcept:
+    cdef int audit(self, OrderFrame frame, const FrameValues* values, int64_t mono_ns) noexcept:
+        # Sending masked the text where it lay: it is made once more, as the time before the wire is dearer.
+        cdef Py_ssize_t size = frame.render(self._wire, values)
         # The order is on its way: that its record is lost must not hide it.
-        cdef int64_t wall_ns
-        if self._journal is None:
-            return 0
-        wall_ns = _clock_ns(CLOCK_REALTIME)
         try:
             if not self._journal.append(
-                <uint8_t>self._audit_kind, self._connection, wall_ns, mono_ns, self._text, <uint32_t>size
+                <uint8_t>self._audit_kind, self._connection, _clock_ns(CLOCK_REALTIME), mono_ns, self._wire,
+                <uint32_t>size,
             ):
                 self.unaudited += 1
         except Exception:
