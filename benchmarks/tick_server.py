@@ -75,14 +75,13 @@ def answer(client: Client, message: dict[str, Any]) -> None:
 
 def gather(server: socket.socket) -> list[Client]:
     """Take connections and answer them until a line comes on stdin."""
-    clients = []
+    clients: list[Client] = []
     with selectors.DefaultSelector() as selector:
         selector.register(server, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
         while events := selector.select(CLIENT_WAIT_S):
             for key, _ in events:
                 if key.fileobj is sys.stdin:
-                    sys.stdin.readline()
                     return clients
                 if key.fileobj is server:
                     client = Client(server.accept()[0])
@@ -139,7 +138,7 @@ def main() -> None:
     result = play(frames, clients, names, int(gap_us) / 1e6)
     (Path(folder) / RESULT_FILE).write_text(json.dumps(result))
     print("done", flush=True)
-    sys.stdin.read()  # the traders go first: pybit would connect again
+    sys.stdin.read()  # to its end: the traders go first: pybit would connect again
 
 
 if __name__ == "__main__":

@@ -53,6 +53,18 @@ class ServerClock:
             return None
         return (mono_ns + best[1] - best[2]) // NS_PER_MS
 
+    def offsets(self, mono_ns: int) -> tuple[int, int, int] | None:
+        """How to reckon without this object: (stamp offset, offset, until) in ns.
+
+        At ``t`` of the monotonic clock, before ``until``, a request is stamped ``t`` + stamp offset, and the
+        venue's clock shows ``t`` + offset. None where no timestamp is safe, as of `timestamp_ms`.
+        """
+        best = self._best(mono_ns)
+        if best is None or best[2] // NS_PER_MS >= AHEAD_MS_MAX:
+            return None
+        taken_ns, offset_ns, half_ns = best
+        return offset_ns - half_ns, offset_ns, taken_ns + round(FRESH_S * NS_PER_S)
+
     def _best(self, mono_ns: int) -> tuple[int, int, int] | None:
         fresh = [one for one in self._samples if mono_ns - one[0] <= FRESH_S * NS_PER_S]
         return min(fresh, key=lambda one: one[2], default=None)

@@ -8,12 +8,14 @@ from typing import Any, Final
 import orjson
 
 from engine.bybit.instruments import Instrument
+from engine.bybit.server_clock import ServerClock
+from engine.clock import Instant
 from engine.errors import ConfigError
 from ext.guard import RateWindow, Refusal, SymbolGuard
 from ext.order_frame import OrderFrame, Slot
 from ext.ticket import OrderGate, Ticket
 
-__all__ = ["ORDER_OPS", "Rates", "explain", "order_frames", "ticket"]
+__all__ = ["ORDER_OPS", "Rates", "explain", "order_frames", "set_clock", "ticket"]
 
 ORDER_OPS: Final = ("order.create", "order.amend", "order.cancel")
 
@@ -126,6 +128,16 @@ def ticket(
         cancel_rate=rates[2],
         about=about,
     )
+
+
+def set_clock(gate: OrderGate, clock: ServerClock, now: Instant) -> None:
+    """Give the fast path the venue's clock; after each new sample, and when one was found wrong."""
+    known = clock.offsets(now.mono_ns)
+    if known is None:
+        gate.set_clock(0, 0, now.mono_ns)
+        return
+    stamp_offset_ns, offset_ns, until_ns = known
+    gate.set_clock(stamp_offset_ns, now.mono_ns + offset_ns - now.wall_ns, until_ns)
 
 
 # Which limit a refusal is about, what is held against it, and the rule.

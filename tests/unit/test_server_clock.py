@@ -42,6 +42,22 @@ def test_a_wrong_timestamp_makes_it_forget() -> None:
     assert clock.timestamp_ms(20 * MS) is None
 
 
+def test_offsets_reckon_the_same_until_the_sample_is_old() -> None:
+    clock = ServerClock()
+    assert clock.offsets(0) is None
+    clock.note(0, 400 * MS, 5_000 * MS)
+    offsets = clock.offsets(400 * MS)
+    assert offsets is not None
+    stamp_ns, offset_ns, until_ns = offsets
+    for at in (400 * MS, 7_000 * MS, until_ns):
+        assert (at + stamp_ns) // MS == clock.timestamp_ms(at)
+        assert (at + offset_ns) // MS == clock.now_ms(at)
+    assert clock.timestamp_ms(until_ns + 1) is None
+    clock.forget()
+    clock.note(0, 2_000 * MS, 5_000 * MS)
+    assert clock.offsets(2_000 * MS) is None
+
+
 def test_a_round_trip_of_two_seconds_gives_no_timestamp() -> None:
     clock = ServerClock()
     clock.note(0, 2_000 * MS, 5_000 * MS)

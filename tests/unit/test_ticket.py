@@ -1,13 +1,17 @@
 """Orders from a callback: on the wire when `send` returns, or refused at once."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 import pytest
 
+from engine.bybit.server_clock import ServerClock
+from engine.clock import NS_PER_S, Instant
 from engine.errors import ConfigError
+from engine.orders.prepared import set_clock
 from ext.guard import Refusal
 from ext.journal import Journal, RecordKind
 from ext.ticket import Op, OrderGate, Ticket, TicketLimit
@@ -246,6 +250,22 @@ def test_the_audit_has_the_text_of_each_request(tmp_path: Path) -> None:
 def test_an_audit_record_has_a_kind(kind: int, connection: int) -> None:
     with Wire() as wire, pytest.raises(ValueError, match="kind was"):
         wire.gate.audit_into(None, kind, connection)
+
+
+def test_requests_are_stamped_by_the_venues_clock() -> None:
+    with Wire() as wire:
+        ticket = order_ticket(wire)
+        clock = ServerClock()
+        now = Instant(time.time_ns(), time.monotonic_ns())
+        set_clock(wire.gate, clock, now)
+        assert ticket.send(1, 100) == -Refusal.CLOCK_UNCERTAIN
+        server_ns = 1_900_000_000 * NS_PER_S
+        clock.note(now.mono_ns, now.mono_ns + 2_000_000, server_ns)
+        set_clock(wire.gate, clock, now)
+        ticket.send(1, 100)
+        ((*_, stamp_ms, mono_ns),) = wire.gate.drain()
+        assert stamp_ms == clock.timestamp_ms(mono_ns)
+        assert wire.gate.wall_offset_ns == server_ns - 1_000_000 - now.wall_ns
 
 
 def test_a_gate_is_closed_at_the_start() -> None:
