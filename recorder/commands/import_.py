@@ -59,6 +59,8 @@ def import_(
     options = ImportOptions(category, symbol, skip_recorded)
     outcomes: list[Outcome] = []
     problems: list[str] = []
+    if not database and not DataFolder(data).database.is_dir():
+        _check(paths, category, symbol)
     data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         own, reader = _open(DataFolder(data), database, stack)
@@ -104,6 +106,23 @@ def _files(given: Sequence[Path]) -> Iterator[Path]:
             yield path
         else:
             raise UsageError(f"{path} is not there", "give an archive file, or a folder of them")
+
+
+def _check(paths: Sequence[Path], category: str, symbol: str) -> None:
+    """Raise UsageError where no file can be imported, before a database is made for nothing."""
+    from recorder.archives.archive import examine  # as above
+
+    problems: list[UsageError] = []
+    for path in paths:
+        try:
+            examine(path, "", category, symbol, lambda _done: None)
+        except UsageError as error:
+            problems.append(error)
+        else:
+            return
+    if len(problems) == 1:
+        raise problems[0]
+    raise UsageError(f"none of {len(paths)} files can be imported: {problems[0]}", "give others")
 
 
 def _open(folder: DataFolder, url: str, stack: ExitStack) -> "tuple[Database, Database]":

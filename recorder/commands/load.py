@@ -103,6 +103,8 @@ def _load(
     from recorder.loader import Loader, intent_file
     from recorder.loading import use_scratch
 
+    # Before a database is made for a spool that this version does not read.
+    recorders = {one: place.recorder(one) for one in shards.existing(place)} if chosen is None else {}
     url = url or place.server
     if not url:
         use_scratch(place.path)
@@ -118,11 +120,11 @@ def _load(
                 finished = again.finish(place, database, stop, progress.tell)
             if finished is not None:
                 done.append(finished)
-            for one in shards.existing(place) if chosen is None else ():
+            for one, recorder in recorders.items():
                 loader = Loader(
                     place.spool_of(one),
                     database,
-                    place.recorder(one),
+                    recorder,
                     place.path,
                     stop=stop,
                     intent=intent_file(one),

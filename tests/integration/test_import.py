@@ -347,6 +347,18 @@ def test_one_bad_file_of_many_does_not_keep_the_others_out(
     assert told["rows"] == 22
 
 
+def test_nothing_is_made_for_files_that_cannot_be_imported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for day in (DAY, NEXT_DAY):
+        path = write_trades(tmp_path, "BTCUSDT", day, trade_rows("BTCUSDT", DAY_MS, 5))
+        path.write_bytes(path.read_bytes()[:40])
+    for given, message in ((path, "cut short"), (tmp_path, "none of 2 files can be imported")):
+        assert main(["import", str(given), "--data", str(tmp_path / "data")]) == ExitCode.USAGE
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 def test_what_cannot_be_imported_is_one_clear_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from recorder import spool
+from recorder.cli import main
 from recorder.errors import ExitCode
 from recorder.lock import FolderLock
 from tests.support.kept import keeper, settle
@@ -40,3 +44,22 @@ def test_everything_is_loaded_once(tmp_path: Path) -> None:
     assert (found[1]["position"], found[1]["batches"]) == (found[0]["position"], 0)
     code, answer = tapehead("verify", tmp_path)
     assert (code, answer["is_right"]) == (ExitCode.OK, True)
+
+
+def test_a_spool_of_another_version_is_refused_and_nothing_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "FORMAT", 2)
+        make_market(maker := SpoolMaker(tmp_path / "spool"), 5)
+        maker.close()
+    before = (tmp_path / "spool" / "00000001.tape").read_bytes()
+    for arguments in (
+        ["load", "--data", str(tmp_path)],
+        ["replay", "--data", str(tmp_path)],
+        ["spool", "fsck", str(tmp_path)],
+    ):
+        assert main(arguments) == ExitCode.USAGE
+        assert "the spool is of format 2; this version reads format 1" in capsys.readouterr().err
+    assert (tmp_path / "spool" / "00000001.tape").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} <= {"spool", "lock"}
