@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recorder.export.books import Levels, Market, Stream, markets
+from recorder.export.books import Market, Stream, markets
 from recorder.export.folder import ExportFolder, Written
+from recorder.export.levels import Levels
 from recorder.export.request import day_text
 from recorder.export.source import Source
 

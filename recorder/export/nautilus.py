@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from engine.errors import UsageError
-from recorder.export.books import Levels, Market, Stream, markets
+from recorder.export.books import Market, Stream, markets
 from recorder.export.folder import ExportFolder, Written
+from recorder.export.levels import Levels
 from recorder.export.nautilus_instruments import instrument
 from recorder.export.request import day_text
 from recorder.export.source import Source, quoted
