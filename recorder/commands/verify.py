@@ -122,7 +122,7 @@ def reports_of(
 
     place = DataFolder(folder)
     spools = [] if only == "database" else shards.existing(place)
-    if not spools and not server and not place.database.is_dir():
+    if not (spools or server or place.server or place.database.is_dir()):
         place.existing()
     with ExitStack() as stack:
         opened = None if only == "spool" else open_place(place, server)
@@ -147,7 +147,7 @@ def open_place(place: DataFolder, server: str) -> "Database | None":
     """Connect to the database of a folder, or to a server; None where there is none."""
     from recorder.query import open_for_reading  # as above
 
-    if not server and not place.database.is_dir():
+    if not (server or place.server or place.database.is_dir()):
         return None
     return open_for_reading(place.path, server)
 
