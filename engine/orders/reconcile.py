@@ -81,6 +81,7 @@ class _Search:
     delay_ms: int = RETRY_MS
     waiting: set[What] = field(default_factory=set)
     absent: set[What] = field(default_factory=set)
+    was_closed: bool = False  # open orders did not have it, before history was asked
 
 
 def read_rows(
@@ -244,6 +245,7 @@ class Reconciler:
         is_doubtful = order in self._account.unknown_orders() or order.amends
         wanted = LOOKED_IN - search.absent if is_doubtful else {What.EXECUTIONS}
         search.waiting = set(wanted)
+        search.was_closed = What.OPEN in search.absent
         return [_ask(what, order.intent.category, params, order) for what in sorted(wanted)]
 
     def _searched(self, ask: Ask, order: Order, is_found: bool, asked_ms: int) -> list[AccountEvent]:
@@ -254,13 +256,18 @@ class Reconciler:
         if is_found or search.proof_ms != order.proof_ms:
             search.proof_ms = order.proof_ms
             search.absent.clear()
-        if not is_found and asked_ms > order.proof_ms:
+        # Between two questions an order can go from the open ones to history: only asked in that order, and
+        # not at once, the two prove anything.
+        is_in_turn = ask.what is not What.HISTORY or search.was_closed
+        if not is_found and asked_ms > order.proof_ms and is_in_turn:
             search.absent.add(ask.what)
         if not search.waiting:
             later_ms = asked_ms + search.delay_ms
             search.delay_ms = min(2 * search.delay_ms, RETRY_MS_MAX)
             is_early = asked_ms <= order.proof_ms
             search.next_ms = min(later_ms, order.proof_ms + 1) if is_early else later_ms
+            if search.absent == LOOKED_IN - {What.HISTORY} and not search.was_closed:
+                search.next_ms = asked_ms
         if search.absent != LOOKED_IN:
             return []
         search.absent.clear()
