@@ -22,6 +22,7 @@ from recorder.commands import (
     remove,
     replay,
     report,
+    rest,
     schema,
     simulate,
     spool,
@@ -70,6 +71,7 @@ app.command("import")(import_.import_)
 app.command("schema")(schema.schema)
 app.command("report")(report.report)
 app.command("backup")(backup.backup)
+app.command("rest")(rest.rest)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,6 +26,7 @@ __all__ = ["Watchdog", "main"]
 
 logger = logging.getLogger("tapehead")
 
+PROCESS: Final = "import sys; from engine.orders.watchdog import main; sys.exit(main())"
 BEAT_S: Final = 0.5
 BEAT: Final = b"."
 GOODBYE: Final = b"q"
@@ -33,6 +34,7 @@ READY: Final = b"ready\n"
 START_S: Final = 20.0
 STOP_S: Final = 5.0
 SWEEP_S: Final = 1.0
+GIVE_UP_S: Final = 3_600.0  # with a venue that cannot be reached
 # An order that was under way when the parent fell silent may appear for so long.
 LATE_S: Final = ORDER_RECV_WINDOW_MS / 1_000 + 1.0
 
@@ -61,7 +63,7 @@ class Watchdog:
         """Start it, and return once it can cancel. Raises ConnectError."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "engine.orders.watchdog", *self._arguments),
+            *("-c", PROCESS, *self._arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # what ends the parent's group must not end it too
@@ -137,8 +139,11 @@ class Watch:
     async def cancel(self) -> None:
         """Cancel what is ours until nothing is left, and nothing can appear any more."""
         loop = asyncio.get_running_loop()
-        quiet_since = loop.time()
+        quiet_since = started = loop.time()
         while loop.time() - quiet_since < LATE_S:
+            if loop.time() - started > GIVE_UP_S:
+                logger.error("watchdog: gave up after %g s, look at the account", GIVE_UP_S)
+                return
             try:
                 cancelled = sum([await self._cancel_in(category) for category in self._categories])
             except TapeheadError as error:
@@ -198,7 +203,3 @@ def main() -> int:
         logger.error("watchdog: %s", error)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,7 @@
 """An order client on the simulator's exchange, with a feed beside it: for tests."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
@@ -100,11 +101,14 @@ class Floor:
 
 
 @asynccontextmanager
-async def floor(folder: Path, *accounts: str, environment: str = "testnet") -> AsyncIterator[Floor]:
-    """Run an exchange and a feed of it."""
+async def floor(
+    folder: Path, *accounts: str, environment: str = "testnet", ahead_s: int = 0
+) -> AsyncIterator[Floor]:
+    """Run an exchange, whose clock is ``ahead_s`` ahead of ours, and a feed of it."""
     named = [part for account in accounts or (f"{KEY}:{SECRET}:1000000",) for part in ("--account", account)]
+    clock = ["--start-ms", str(round((time.time() + ahead_s) * 1_000))] if ahead_s else []
     async with AsyncExitStack() as stack:
-        simulator = await stack.enter_async_context(simulated(*MARKET, *named))
+        simulator = await stack.enter_async_context(simulated(*MARKET, *named, *clock))
         feed = engine.Feed(engine.Listener(), environment, url=simulator.ws, rest_url=simulator.rest)
         feed.subscribe(SYMBOL[0], [SYMBOL[1]])
         await stack.enter_async_context(feed)
