@@ -247,7 +247,7 @@ class Engine:
         if not order.is_live:
             raise self.not_there(order.category)
         market = self.wallets.market(order.category, order.symbol)
-        book, _ = self.book(market)
+        book, triggers = self.book(market)
         old = (order.qty, order.price, order.trigger_price, order.take_profit, order.stop_loss)
         qty = number(body["qty"], "qty") if body.get("qty") else order.qty
         price = price_of(body, "price", market) or order.price
@@ -283,6 +283,7 @@ class Engine:
             raise
         order.account.live[order.order_id] = order
         if order.status == "Untriggered":
+            triggers.show_level(order, order.trigger_price)
             self.ledger.report(order)
         elif order.price == old[1] and qty <= old[0]:
             book.restore(order)

@@ -67,13 +67,15 @@ def trading_stop(request: Request) -> Result:
     _, triggers = request.engine.book(market)
     stop = _Stop(request, market, position, triggers)
     changed = False
-    for kind, name, prefix in ((TAKE_PROFIT, "takeProfit", "tp"), (STOP_LOSS, "stopLoss", "sl")):
-        if body.get(name) not in (None, ""):
-            price = price_of(body, name, market)
-            stop.check(name, price, above=(kind == TAKE_PROFIT) == (position.size > 0))
-            changed |= (
-                stop.part(kind, price, prefix) if mode == "Partial" else stop.whole(kind, price, prefix)
-            )
+    levels = [
+        (kind, price_of(body, name, market), name, prefix)
+        for kind, name, prefix in ((TAKE_PROFIT, "takeProfit", "tp"), (STOP_LOSS, "stopLoss", "sl"))
+        if body.get(name) not in (None, "")
+    ]
+    for kind, price, name, _ in levels:
+        stop.check(name, price, above=(kind == TAKE_PROFIT) == (position.size > 0))
+    for kind, price, _, prefix in levels:
+        changed |= stop.part(kind, price, prefix) if mode == "Partial" else stop.whole(kind, price, prefix)
     if body.get("trailingStop") not in (None, ""):
         changed |= stop.trail(price_of(body, "trailingStop", market), price_of(body, "activePrice", market))
     if not changed:

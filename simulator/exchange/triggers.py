@@ -53,15 +53,17 @@ class Triggers:
 
     def _forget_level(self, order: Order) -> None:
         """A position no longer shows the level of an order for all of it that has gone."""
-        if not order.whole:
-            return
+        self.show_level(order, ZERO)
+        if order.whole and order.stop == TRAILING:
+            order.account.position(order.category, order.symbol, order.position_idx).trailing_stop = ZERO
+
+    def show_level(self, order: Order, price: Decimal) -> None:
+        """Let a position show the level of an order for all of it; other orders show nowhere."""
         position = order.account.position(order.category, order.symbol, order.position_idx)
-        if order.stop == TAKE_PROFIT:
-            position.take_profit = ZERO
-        elif order.stop == STOP_LOSS:
-            position.stop_loss = ZERO
-        elif order.stop == TRAILING:
-            position.trailing_stop = ZERO
+        if order.whole and order.stop == TAKE_PROFIT:
+            position.take_profit = price
+        elif order.whole and order.stop == STOP_LOSS:
+            position.stop_loss = price
 
     def look(self, prices: dict[str, Decimal]) -> None:
         """Trigger what waits for these prices (by source: LastPrice, MarkPrice, IndexPrice)."""
@@ -183,11 +185,8 @@ class Triggers:
             created_ms=now_ms,
         )
         order.left = order.qty
-        if whole and stop == TAKE_PROFIT:
-            position.take_profit = price
-        elif whole and stop == STOP_LOSS:
-            position.stop_loss = price
-        elif stop == TRAILING:
+        self.show_level(order, price)
+        if stop == TRAILING:
             position.trailing_stop = trail
         self.wait(order)
         return order

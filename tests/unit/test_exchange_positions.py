@@ -180,6 +180,13 @@ def test_trading_stop_sets_moves_and_clears() -> None:
     ask(floor, account, trading_stop, tpslMode="Full", positionIdx=0, takeProfit="900", stopLoss="1100")
     ask(floor, account, trading_stop, tpslMode="Full", positionIdx=0, stopLoss="1200", takeProfit="0")
     assert (position.take_profit, position.stop_loss, len(stops(account))) == (0, 1200, 1)
+    floor.engine.amend(stops(account)[0], {"triggerPrice": "1250"})
+    assert position.stop_loss == 1250
+    both = {"stopLoss": "1200", "takeProfit": "1010"}
+    with pytest.raises(RefusedError, match="lower"):
+        ask(floor, account, trading_stop, tpslMode="Full", positionIdx=0, **both)
+    assert (position.take_profit, position.stop_loss) == (0, 1250)
+    floor.engine.amend(stops(account)[0], {"triggerPrice": "1200"})
     with pytest.raises(RefusedError, match="34040"):
         ask(floor, account, trading_stop, tpslMode="Full", positionIdx=0, stopLoss="1200")
     part = {"tpslMode": "Partial", "positionIdx": 0, "takeProfit": "950", "tpSize": "0.5", "slSize": "0.5"}
