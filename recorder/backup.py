@@ -187,6 +187,8 @@ def _pin(place: DataFolder, stage: Stage) -> tuple[bool, bool]:
             _pin_rest(spool, stage, number)
         for path in sorted(place.path.glob(f"{POISON_FOLDER}/*/*")):
             stage.copy(path)
+        if place.server_file.exists():
+            stage.copy(place.server_file)
     return not is_at_rest, has_database
 
 

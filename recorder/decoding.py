@@ -79,12 +79,15 @@ class Decoding:
         spool: folder of the spool.
         recorder: the name in every row.
         begin: the state to go on from; from the first record if not given.
+        writes_whole: books with their next delta, instruments when told next: the database has none of before.
 
     Raises:
         ValueError: the state is not what this version saves.
     """
 
-    def __init__(self, spool: Path, recorder: str, begin: State | None = None) -> None:
+    def __init__(
+        self, spool: Path, recorder: str, begin: State | None = None, *, writes_whole: bool = False
+    ) -> None:
         self.spool = spool
         self.recorder = recorder
         self.columns = Columns(recorder, schema())
@@ -93,8 +96,10 @@ class Decoding:
         if begin is not None:
             remembered = begin.part("playback")
             columns, instruments = begin.part("columns")
-            restore_columns(self.columns, columns)
-            self._instruments.restore(instruments)
+            _, tickers = columns
+            restore_columns(self.columns, ([], tickers) if writes_whole else columns)
+            if not writes_whole:
+                self._instruments.restore(instruments)
         self.playback = Playback(spool, self.columns, self._take_rest, remembered)
 
     @classmethod
@@ -125,7 +130,7 @@ class Decoding:
                 if begin.segment < lacking[-1].last_segment:
                     continue
                 try:
-                    return cls(spool, recorder, begin)
+                    return cls(spool, recorder, begin, writes_whole=True)
                 except _UNFIT as error:
                     state.warn_unused(spool, begin.segment, error)
         return None

@@ -38,7 +38,7 @@ class DataFolder:
         self.database = path / "clickhouse"
         self.control = path / "control.sock"
         self.wish = path / "again.json"
-        self._server = path / "database.url"
+        self.server_file = path / "database.url"
         self._is_untold = False
 
     def spool_of(self, shard: int) -> Path:
@@ -49,16 +49,16 @@ class DataFolder:
     def server(self) -> str:
         """URL of the server that is recorded into; "" where the database is embedded."""
         try:
-            return self._server.read_text(encoding="utf-8").strip()
+            return self.server_file.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return ""
 
     def set_server(self, url: str) -> None:
         """Note which server is recorded into, or with "" that none is. Raises OSError."""
         if url:
-            put(self._server, url.encode())
+            put(self.server_file, url.encode())
         else:
-            self._server.unlink(missing_ok=True)
+            self.server_file.unlink(missing_ok=True)
 
     def existing(self) -> "DataFolder":
         """Return self. Raises UsageError unless something was recorded here."""

@@ -68,7 +68,7 @@ def load(
     place = DataFolder(data).existing()
     output = Output(as_json=as_json)
     with FolderLock(place.path):
-        if not (yes or database or backup_database.exists(place.database)):
+        if not (yes or database or place.server or backup_database.exists(place.database)):
             _refuse_loss(place, None)
         told = _load(place, chosen, shard, database, output, accepts_loss=yes)
     output.result({"recorders": told})
