@@ -59,8 +59,9 @@ chaos: build  ## every fault of docs/guarantees.md with 20 seeds, in virtual tim
 	$(BIN)/tapehead chaos --json
 	$(BIN)/python -m tests.kills --rounds 500 --json
 
-soak: build  ## a hundred thousand faults, ten million clean frames, a thousand reconnections
+soak: build  ## a hundred thousand faults, ten million clean frames, a thousand reconnections; MINUTES (60) of recording
 	$(BIN)/python -m chaos
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --json
 
 fuzz: build  ## mutated frames, answers and spools for SECONDS (120)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),120)

@@ -79,7 +79,7 @@ class Decoding:
         spool: folder of the spool.
         recorder: the name in every row.
         begin: the state to go on from; from the first record if not given.
-        writes_whole: books with their next delta, instruments when told next: the database has none of before.
+        writes_whole: books with their next delta, instruments when told next, as the database has none.
 
     Raises:
         ValueError: the state is not what this version saves.

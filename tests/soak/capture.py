@@ -1,0 +1,23 @@
+"""A capture process with small segments, so that many are sealed, loaded and expired.
+
+Run as ``python -m tests.soak.capture capture`` by a Supervisor.
+"""
+
+import sys
+from functools import partial
+
+from recorder import capture, processes, spool
+from recorder.processes import Handover, Tell
+
+SEGMENT_BYTES = 4 << 20
+
+
+def run(given: Handover, tell: Tell) -> int:
+    capture.Spool = partial(spool.Spool, segment_bytes=SEGMENT_BYTES)
+    recording = capture.Capture(given.config, shard=given.shard, former=given.former)
+    capture.run(recording, tell, is_resumed=given.is_resumed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(processes.serve(sys.argv[1], run))
