@@ -16,11 +16,12 @@ from benchmarks.peers.tapehead import subscribed
 from benchmarks.receivers.tapehead import Owner
 from benchmarks.stream import CATEGORY, START_TICK, START_TS_MS, SYMBOL
 from engine.bybit.instruments import Instrument
+from engine.orders.guards import Block
 from engine.orders.ids import Intents
 from engine.orders.prepared import order_frames, ticket
 from ext.book import OrderBook
 from ext.frames import FrameListener
-from ext.guard import RateWindow, SymbolGuard
+from ext.guard import RateWindow, SymbolLimits
 from ext.journal import RecordKind
 from ext.listener import Listener
 from ext.ticket import OrderGate, Ticket
@@ -33,9 +34,7 @@ FIELDS: Final = {"side": "Buy", "orderType": "Limit", "timeInForce": "PostOnly"}
 RECV_WINDOW_MS: Final = 2_000
 ORDERS_PER_S: Final = 10_000
 FOREVER_NS: Final = 1 << 62
-LAG_MAX_NS: Final = (
-    600 * 1_000_000_000
-)  # a frame of the stream is 20 ms after the one before, whatever a round takes
+LAG_MAX_MS: Final = 600_000  # a round takes longer than the time that its frames are apart
 PYBIT_PING_S: Final = 3_600  # none while it is measured
 INSTRUMENT: Final = Instrument(
     category=CATEGORY,
@@ -112,38 +111,43 @@ class Tapehead(Trader):
         gate.connect(await self.connect(port, "trade", Counter()))
         now_ns, mono_ns = time.time_ns(), time.monotonic_ns()
         # The stream is dated: its time stands for now.
-        gate.set_clock(now_ns - mono_ns, START_TS_MS * 1_000_000 - now_ns, FOREVER_NS)
-        gate.is_authenticated = gate.is_reconciled = True
+        gate.set_clock(now_ns - mono_ns, now_ns - START_TS_MS * 1_000_000, FOREVER_NS)
         self.folder = tempfile.TemporaryDirectory(prefix="benchmark-audit-")
         self.spool = Spool(
             Path(self.folder.name) / "spool", "benchmark", now=lambda: (time.time_ns(), time.monotonic_ns())
         )
         gate.audit_into(self.spool.journal, RecordKind.NOTED)
-        guard = SymbolGuard(
-            qty_step=1,
-            qty_min=1,
-            qty_max=1_000_000,
-            price_tick=10,
-            price_max=199_999_980,
-            notional_min=50_000,
-            notional_max=10**15,
-            position_max=10**12,
-            open_orders_max=10**9,
-            lag_max_ns=LAG_MAX_NS,
+        limits = SymbolLimits(
+            price_scale=INSTRUMENT.price_scale,
+            size_scale=INSTRUMENT.size_scale,
+            tick=10,
+            step=1,
+            min_price=10,
+            max_price=199_999_980,
+            min_qty=1,
+            max_qty=1_000_000,
+            min_notional=500_000,
+            max_notional=10**15,
+            lag_ms_max=LAG_MAX_MS,
+            band_high=199_999_980,
+            buy_room=10**12,
+            orders_room=10**9,
+            blocks=Block.BOOK,
         )
         rate = RateWindow(ORDERS_PER_S)
         made = ticket(
             gate,
-            guard,
+            limits,
             INSTRUMENT,
             FIELDS,
             rates=(rate, rate, rate),
             recv_window_ms=RECV_WINDOW_MS,
         )
         dispatcher = subscribed(self.strategy(made), DEPTH)
-        # The guard has no book yet: this one leads to no order.
+        # Blocked: this one leads to no order.
         dispatcher.feed(self.snapshot, START_TS_MS * 1_000_000)
-        guard.follow(dispatcher.book(SYMBOL, DEPTH))
+        limits.blocks = 0
+        limits.follow(dispatcher.book(SYMBOL, DEPTH))
         await self.connect(port, "public/linear", FrameListener(dispatcher, Owner()))
 
     def strategy(self, made: Ticket) -> Listener:

@@ -2,67 +2,79 @@ from libc.stdint cimport int64_t
 
 from ext.book cimport OrderBook
 
-cpdef enum Refusal:
-    # An order was not sent. 0 is no refusal; `Ticket.send` returns them negative.
-    KILLED = 1
-    NOT_CONNECTED = 2
-    NOT_AUTHENTICATED = 3
-    NOT_RECONCILED = 4
-    CLOCK_UNCERTAIN = 5
-    BACKPRESSURE = 6        # bytes wait in front of it
-    UNDRAINED = 7           # the ring of sent orders is full
-    NUMBERS_SPENT = 8
-    RATE = 9
-    BOOK_NOT_LIVE = 10
-    FEED_LAG = 11
-    QTY_STEP = 12
-    QTY_MIN = 13
-    QTY_MAX = 14
-    PRICE_TICK = 15
-    PRICE_MIN = 16
-    PRICE_MAX = 17
-    NOTIONAL_MIN = 18
-    NOTIONAL_MAX = 19
-    POSITION = 20
-    OPEN_ORDERS = 21
-    REDUCE_ONLY = 22
-    DRY_RUN = 23
-
 cpdef enum GuardLimit:
-    AMOUNT_MAX = 1000000000000000000     # of any mantissa: sums of three stay within 64 bits
     ORDERS_PER_S_MAX = 10000
 
+# The numbers of `engine.orders.guards.Rule` and `Block`.
+cdef enum Rule:
+    RULE_SENT = 0
+    RULE_BLOCKED = 1
+    RULE_LAG = 2
+    RULE_TICK = 3
+    RULE_MIN_PRICE = 4
+    RULE_MAX_PRICE = 5
+    RULE_BAND = 6
+    RULE_MIN_QTY = 7
+    RULE_STEP = 8
+    RULE_MAX_QTY = 9
+    RULE_NO_PRICE = 10
+    RULE_MIN_NOTIONAL = 11
+    RULE_MAX_NOTIONAL = 12
+    RULE_REDUCE_ONLY = 13
+    RULE_POSITION = 14
+    RULE_OPEN_ORDERS = 15
+    RULE_RATE = 16
+    RULE_DRY_RUN = 17
 
-cdef struct SymbolLimits:
-    # Mantissas: quantities at the instrument's size scale, prices at its price scale, notional at the sum of both.
-    int64_t qty_step
-    int64_t qty_min
-    int64_t qty_max
-    int64_t price_tick
-    int64_t price_min
-    int64_t price_max
-    int64_t notional_min
-    int64_t notional_max
-    int64_t position_max
-    int64_t open_orders_max
-    int64_t lag_max_ns
+cdef enum Block:
+    BLOCK_NOT_AUTHENTICATED = 16
+    BLOCK_CLOCK = 64
+    BLOCK_BOOK = 128
+    BLOCK_BACKPRESSURE = 256
 
 
-cdef class SymbolGuard:
-    cdef:
-        SymbolLimits _limits
-        readonly OrderBook book
-        readonly bint needs_book
-        public bint reduce_only
-        readonly int64_t long          # the most that can be held once every open order of that side is filled
-        readonly int64_t short
-        readonly int64_t open_orders
+cdef struct Candidate:
+    bint is_buy
+    bint is_market
+    bint is_post_only
+    bint is_closing
+    int64_t qty
+    int64_t price
 
-    cdef int check(self, bint is_buy, bint is_reducing, bint is_market, int64_t qty, int64_t price, int64_t wall_offset_ns) noexcept
-    cdef int check_amounts(self, bint is_market, int64_t qty, int64_t price) noexcept
-    cdef int check_exposure(self, bint is_buy, bint is_reducing, int64_t qty) noexcept
-    cdef int check_feed(self, int64_t wall_offset_ns) noexcept
-    cdef void count(self, bint is_buy, bint is_reducing, int64_t qty, int orders) noexcept
+
+cdef class SymbolLimits:
+    cdef public:
+        int64_t price_scale
+        int64_t size_scale
+        int64_t tick
+        int64_t step
+        int64_t is_inverse
+        int64_t min_price
+        int64_t max_price
+        int64_t min_qty
+        int64_t max_qty
+        int64_t max_post_qty
+        int64_t max_market_qty
+        int64_t min_notional
+        int64_t max_notional
+        int64_t lag_ms_max
+        int64_t rate_max
+        int64_t is_reduce_only
+        int64_t is_dry_run
+        int64_t blocks
+        int64_t band_low
+        int64_t band_high
+        int64_t buy_room
+        int64_t sell_room
+        int64_t orders_room
+    cdef readonly OrderBook book
+
+    cdef Rule check(self, const Candidate* order) noexcept
+    cdef Rule check_price(self, const Candidate* order) noexcept
+    cdef Rule check_size(self, const Candidate* order) noexcept
+    cdef int check_book(self) noexcept
+    cdef int64_t lag_ms(self, int64_t ahead_ns) noexcept
+    cdef void note(self, bint is_buy, int64_t qty, int orders) noexcept
 
 
 cdef class RateWindow:
@@ -73,5 +85,4 @@ cdef class RateWindow:
         int _next
 
     cdef bint has_room(self, int64_t mono_ns) noexcept
-    cdef void note(self, int64_t mono_ns) noexcept
-    cpdef bint take(self, int64_t mono_ns)
+    cpdef int note(self, int64_t mono_ns) except -1

@@ -2,85 +2,74 @@ from enum import IntEnum
 
 from ext.book import OrderBook
 
-class Refusal(IntEnum):
-    KILLED = ...
-    NOT_CONNECTED = ...
-    NOT_AUTHENTICATED = ...
-    NOT_RECONCILED = ...
-    CLOCK_UNCERTAIN = ...
-    BACKPRESSURE = ...
-    UNDRAINED = ...
-    NUMBERS_SPENT = ...
-    RATE = ...
-    BOOK_NOT_LIVE = ...
-    FEED_LAG = ...
-    QTY_STEP = ...
-    QTY_MIN = ...
-    QTY_MAX = ...
-    PRICE_TICK = ...
-    PRICE_MIN = ...
-    PRICE_MAX = ...
-    NOTIONAL_MIN = ...
-    NOTIONAL_MAX = ...
-    POSITION = ...
-    OPEN_ORDERS = ...
-    REDUCE_ONLY = ...
-    DRY_RUN = ...
-
 class GuardLimit(IntEnum):
-    AMOUNT_MAX = ...
     ORDERS_PER_S_MAX = ...
 
-class SymbolGuard:
-    reduce_only: bool
+class SymbolLimits:
+    price_scale: int
+    size_scale: int
+    tick: int
+    step: int
+    is_inverse: int
+    min_price: int
+    max_price: int
+    min_qty: int
+    max_qty: int
+    max_post_qty: int
+    max_market_qty: int
+    min_notional: int
+    max_notional: int
+    lag_ms_max: int
+    rate_max: int
+    is_reduce_only: int
+    is_dry_run: int
+    blocks: int
+    band_low: int
+    band_high: int
+    buy_room: int
+    sell_room: int
+    orders_room: int
     def __init__(
         self,
         *,
-        needs_book: bool = True,
-        reduce_only: bool = False,
-        qty_step: int,
-        qty_min: int,
-        qty_max: int,
-        price_tick: int,
-        price_min: int = 1,
-        price_max: int = ...,
-        notional_min: int = 0,
-        notional_max: int = ...,
-        position_max: int = ...,
-        open_orders_max: int = ...,
-        lag_max_ns: int = ...,
+        price_scale: int,
+        size_scale: int,
+        tick: int,
+        step: int,
+        is_inverse: int = ...,
+        min_price: int = ...,
+        max_price: int = ...,
+        min_qty: int = ...,
+        max_qty: int = ...,
+        max_post_qty: int = ...,
+        max_market_qty: int = ...,
+        min_notional: int = ...,
+        max_notional: int = ...,
+        lag_ms_max: int = ...,
+        rate_max: int = ...,
+        is_reduce_only: int = ...,
+        is_dry_run: int = ...,
+        blocks: int = ...,
+        band_low: int = ...,
+        band_high: int = ...,
+        buy_room: int = ...,
+        sell_room: int = ...,
+        orders_room: int = ...,
     ) -> None: ...
-    def limit(
-        self,
-        *,
-        qty_step: int,
-        qty_min: int,
-        qty_max: int,
-        price_tick: int,
-        price_min: int = 1,
-        price_max: int = ...,
-        notional_min: int = 0,
-        notional_max: int = ...,
-        position_max: int = ...,
-        open_orders_max: int = ...,
-        lag_max_ns: int = ...,
-    ) -> None: ...
-    @property
-    def limits(self) -> dict[str, int]: ...
     @property
     def book(self) -> OrderBook | None: ...
-    @property
-    def needs_book(self) -> bool: ...
-    @property
-    def long(self) -> int: ...
-    @property
-    def short(self) -> int: ...
-    @property
-    def open_orders(self) -> int: ...
     def follow(self, book: OrderBook | None) -> None: ...
-    def expose(self, *, long: int, short: int, open_orders: int) -> None: ...
-    def refusal(
-        self, is_buy: bool, qty: int, price: int, *, is_reducing: bool = False, wall_offset_ns: int = 0
+    def but(self, **changed: int) -> SymbolLimits: ...
+    def become(self, other: SymbolLimits) -> None: ...
+    def rule(
+        self,
+        *,
+        is_buy: bool,
+        qty: int,
+        price: int = 0,
+        is_market: bool = False,
+        is_post_only: bool = False,
+        is_closing: bool = False,
     ) -> int: ...
 
 class RateWindow:
@@ -89,5 +78,6 @@ class RateWindow:
     def per_second(self) -> int: ...
     @property
     def blocked_until_ns(self) -> int: ...
-    def take(self, mono_ns: int) -> bool: ...
+    def is_free(self, mono_ns: int) -> bool: ...
+    def note(self, mono_ns: int) -> int: ...
     def block(self, until_ns: int) -> None: ...

@@ -2,7 +2,7 @@ from libc.stdint cimport int64_t, uint16_t, uint64_t
 
 from picows.picows cimport WSTransport
 
-from ext.guard cimport RateWindow, SymbolGuard
+from ext.guard cimport Candidate, RateWindow, Rule, SymbolLimits
 from ext.journal cimport Journal
 from ext.order_frame cimport REQUEST_BYTES_MAX, FrameValues, LinkIds, OrderFrame
 
@@ -29,15 +29,12 @@ cdef struct Sent:
 cdef class OrderGate:
     cdef:
         readonly LinkIds ids
-        public bint is_killed
-        public bint is_dry_run
-        public bint is_authenticated
-        public bint is_reconciled
         public Py_ssize_t waiting_bytes_max
         readonly uint64_t sent
         readonly uint64_t refused
         readonly uint64_t unaudited
-        readonly int64_t wall_offset_ns
+        readonly int64_t ahead_ns
+        readonly int64_t blocks          # of the last request that was refused as blocked: bits of Block
         readonly WSTransport transport
         object _waiting_bytes
         object _wake
@@ -52,8 +49,9 @@ cdef class OrderGate:
         int _first
         int _count
 
-    cdef int check(self, RateWindow rate, int64_t mono_ns) except -1
-    cdef int64_t refuse(self, int refusal) noexcept
+    cdef int check(self, int64_t mono_ns) except -1
+    cdef int64_t refuse(self, Rule rule) noexcept
+    cdef int64_t refuse_blocked(self, int64_t blocks) noexcept
     cdef int64_t write(self, Ticket ticket, OrderFrame frame, int op, FrameValues* values, int64_t mono_ns) except? 0
     cdef int register(self, Ticket ticket, int op, const FrameValues* values, int64_t mono_ns) except -1
     cdef int audit(self, OrderFrame frame, const FrameValues* values, int64_t mono_ns) noexcept
@@ -62,10 +60,12 @@ cdef class OrderGate:
 cdef class Ticket:
     cdef:
         readonly OrderGate gate
-        readonly SymbolGuard guard
+        readonly SymbolLimits limits
+        readonly str name
         readonly bint is_buy
         readonly bint is_market
-        readonly bint is_reducing
+        readonly bint is_post_only
+        readonly bint is_closing
         readonly object about
         OrderFrame _create
         OrderFrame _amend
@@ -78,4 +78,5 @@ cdef class Ticket:
     cpdef int64_t amend(self, int64_t number, int64_t qty, int64_t price) except? 0
     cpdef int64_t cancel(self, int64_t number) except? 0
     cdef int _check_number(self, int64_t number) except -1
-    cdef int _check_new(self, int64_t qty, int64_t price, RateWindow rate, int64_t mono_ns) except -1
+    cdef int64_t _refusal(self, int64_t qty, int64_t price, RateWindow rate, int64_t mono_ns) except? 1
+    cdef int64_t _cancel_refusal(self, int64_t mono_ns) except? 1

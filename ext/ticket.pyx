@@ -6,8 +6,8 @@ from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from picows.picows cimport WSMsgType, WSTransport
 
 from ext.guard cimport (
-    BACKPRESSURE, CLOCK_UNCERTAIN, DRY_RUN, KILLED, NOT_AUTHENTICATED, NOT_CONNECTED, NOT_RECONCILED, NUMBERS_SPENT,
-    RATE, UNDRAINED, RateWindow, SymbolGuard,
+    BLOCK_BACKPRESSURE, BLOCK_CLOCK, BLOCK_NOT_AUTHENTICATED, RULE_BLOCKED, RULE_DRY_RUN, RULE_LAG, RULE_RATE,
+    RULE_SENT, Candidate, RateWindow, Rule, SymbolLimits,
 )
 from ext.journal cimport Journal
 from ext.order_frame cimport FrameValues, LinkIds, OrderFrame
@@ -22,10 +22,10 @@ cdef inline int64_t _clock_ns(int clock) noexcept nogil:
 
 
 cdef class OrderGate:
-    """What every order of one account passes: the connection of order entry, its clock, its switches.
+    """What every order of one account passes: the connection of order entry and its clock.
 
     `ids` numbers requests and orders. `wake()` is called after the first request that waits to be drained: `drain` in
-    the same turn of the loop. One thread, that of the connection's loop. Everything is closed at the start.
+    the same turn of the loop. One thread, that of the connection's loop. Closed at the start.
     """
 
     def __init__(self, LinkIds ids not None, object wake not None):
@@ -34,19 +34,18 @@ cdef class OrderGate:
         self._tickets = [None] * SENT_MAX
 
     def connect(self, WSTransport transport):
-        """Send over this connection; None: over none. Not authenticated until `is_authenticated` is set again."""
-        self.is_authenticated = False
+        """Send over this connection, which is logged in; None: over none."""
         self.transport = transport
         self._waiting_bytes = None if transport is None else transport.underlying_transport.get_write_buffer_size
 
-    def set_clock(self, int64_t stamp_offset_ns, int64_t wall_offset_ns, int64_t until_ns):
+    def set_clock(self, int64_t stamp_offset_ns, int64_t ahead_ns, int64_t until_ns):
         """How the venue's clock is known until `until_ns` (monotonic clock).
 
-        A request sent at `t` of the monotonic clock is stamped `t + stamp_offset_ns`; the venue's clock shows
-        `wall_offset_ns` more than the wall clock, by which a book's lag is judged.
+        A request sent at `t` of the monotonic clock is stamped `t + stamp_offset_ns`; our wall clock is `ahead_ns`
+        ahead of the venue's, which is taken off a book's lag.
         """
         self._stamp_offset_ns = stamp_offset_ns
-        self.wall_offset_ns = wall_offset_ns
+        self.ahead_ns = ahead_ns
         self._clock_until_ns = until_ns
 
     def audit_into(self, Journal journal, int kind, int connection=0):
@@ -83,27 +82,24 @@ cdef class OrderGate:
             self._count -= 1
         return taken
 
-    cdef int64_t refuse(self, int refusal) noexcept:
+    cdef int64_t refuse(self, Rule rule) noexcept:
         self.refused += 1
-        return -refusal
+        return -<int64_t>rule
 
-    cdef int check(self, RateWindow rate, int64_t mono_ns) except -1:
-        """A Refusal, or 0: whether a request may be written now."""
+    cdef int64_t refuse_blocked(self, int64_t blocks) noexcept:
+        self.blocks = blocks
+        return self.refuse(RULE_BLOCKED)
+
+    cdef int check(self, int64_t mono_ns) except -1:
+        """Bits of `Block`: why nothing can be written now."""
+        cdef int blocks = 0
         if self.transport is None or self.transport.is_disconnected or self.transport.is_close_frame_sent:
-            return NOT_CONNECTED
-        if not self.is_authenticated:
-            return NOT_AUTHENTICATED
+            return BLOCK_NOT_AUTHENTICATED
         if mono_ns >= self._clock_until_ns:
-            return CLOCK_UNCERTAIN
-        if self._count == SENT_MAX:
-            return UNDRAINED
-        if self.ids.is_spent():
-            return NUMBERS_SPENT
-        if <Py_ssize_t>self._waiting_bytes() > self.waiting_bytes_max:
-            return BACKPRESSURE
-        if not rate.has_room(mono_ns):
-            return RATE
-        return DRY_RUN if self.is_dry_run else 0
+            blocks |= BLOCK_CLOCK
+        if self._count == SENT_MAX or <Py_ssize_t>self._waiting_bytes() > self.waiting_bytes_max:
+            blocks |= BLOCK_BACKPRESSURE
+        return blocks
 
     cdef int64_t write(
         self, Ticket ticket, OrderFrame frame, int op, FrameValues* values, int64_t mono_ns
@@ -149,18 +145,20 @@ cdef class Ticket:
     """Orders of one kind: everything is said but quantity and price, which are mantissas at the instrument's scales.
 
     The methods return the number of the order (`link_id` has its text) once the request is written to the socket, or
-    a `Refusal` as a negative number; nothing is kept for later. To be called on the loop's thread, best from a
-    listener's callback. `about` is the client's own.
+    the number of the broken Rule below 0 (`gate.blocks` says what blocked it); nothing is kept for later. To be called on the loop's thread, best from a
+    listener's callback. `name` is category and symbol, `about` the client's own.
     """
 
     def __init__(
         self,
         OrderGate gate not None,
-        SymbolGuard guard not None,
+        SymbolLimits limits not None,
         *,
+        str name not None,
         bint is_buy,
         bint is_market=False,
-        bint is_reducing=False,
+        bint is_post_only=False,
+        bint is_closing=False,
         OrderFrame create not None,
         OrderFrame amend not None,
         OrderFrame cancel not None,
@@ -170,10 +168,12 @@ cdef class Ticket:
         object about=None,
     ):
         self.gate = gate
-        self.guard = guard
+        self.limits = limits
+        self.name = name
         self.is_buy = is_buy
         self.is_market = is_market
-        self.is_reducing = is_reducing
+        self.is_post_only = is_post_only
+        self.is_closing = is_closing
         self.about = about
         self._create = create
         self._amend = amend
@@ -200,36 +200,36 @@ cdef class Ticket:
         """Place an order; a market order has no price."""
         cdef OrderGate gate = self.gate
         cdef int64_t mono_ns = _clock_ns(CLOCK_MONOTONIC)
-        cdef int refusal = self._check_new(qty, price, self._create_rate, mono_ns)
+        cdef int64_t refusal = self._refusal(qty, price, self._create_rate, mono_ns)
         cdef FrameValues values
         if refusal:
-            return gate.refuse(refusal)
+            return refusal
         values.request = values.order = gate.ids.take()
         values.qty = qty
         values.price = price
         self._create_rate.note(mono_ns)
-        self.guard.count(self.is_buy, self.is_reducing, qty, 1)
+        self.limits.note(self.is_buy, qty, 1)
         return gate.write(self, self._create, CREATE, &values, mono_ns)
 
     cpdef int64_t amend(self, int64_t number, int64_t qty, int64_t price) except? 0:
         """Give an order of this ticket another quantity (the whole, what is filled included) and price.
 
-        Until the account says what is at risk the new quantity counts beside the old one. ValueError where no order
+        Until the account says what room is left the new quantity counts beside the old one. ValueError where no order
         of this start has that number.
         """
         self._check_number(number)
         cdef OrderGate gate = self.gate
         cdef int64_t mono_ns = _clock_ns(CLOCK_MONOTONIC)
-        cdef int refusal = self._check_new(qty, price, self._amend_rate, mono_ns)
+        cdef int64_t refusal = self._refusal(qty, price, self._amend_rate, mono_ns)
         cdef FrameValues values
         if refusal:
-            return gate.refuse(refusal)
+            return refusal
         values.request = gate.ids.take()
         values.order = number
         values.qty = qty
         values.price = price
         self._amend_rate.note(mono_ns)
-        self.guard.count(self.is_buy, self.is_reducing, qty, 0)
+        self.limits.note(self.is_buy, qty, 0)
         return gate.write(self, self._amend, AMEND, &values, mono_ns)
 
     cpdef int64_t cancel(self, int64_t number) except? 0:
@@ -237,10 +237,10 @@ cdef class Ticket:
         self._check_number(number)
         cdef OrderGate gate = self.gate
         cdef int64_t mono_ns = _clock_ns(CLOCK_MONOTONIC)
-        cdef int refusal = gate.check(self._cancel_rate, mono_ns)
+        cdef int64_t refusal = self._cancel_refusal(mono_ns)
         cdef FrameValues values
         if refusal:
-            return gate.refuse(refusal)
+            return refusal
         values.request = gate.ids.take()
         values.order = number
         values.qty = values.price = 0
@@ -252,12 +252,30 @@ cdef class Ticket:
             raise ValueError(f"number was {number}; orders of this start have 1 to {self.gate.ids.number}")
         return 0
 
-    cdef int _check_new(self, int64_t qty, int64_t price, RateWindow rate, int64_t mono_ns) except -1:
+    cdef int64_t _refusal(self, int64_t qty, int64_t price, RateWindow rate, int64_t mono_ns) except? 1:
         cdef OrderGate gate = self.gate
-        cdef int refusal
-        if gate.is_killed:
-            return KILLED
-        if not gate.is_reconciled:
-            return NOT_RECONCILED
-        refusal = self.guard.check(self.is_buy, self.is_reducing, self.is_market, qty, price, gate.wall_offset_ns)
-        return refusal if refusal else gate.check(rate, mono_ns)
+        cdef SymbolLimits limits = self.limits
+        cdef Candidate order = Candidate(
+            self.is_buy, self.is_market, self.is_post_only, self.is_closing, qty, price
+        )
+        cdef int64_t blocks = limits.blocks | limits.check_book() | gate.check(mono_ns)
+        cdef Rule rule
+        if blocks:
+            return gate.refuse_blocked(blocks)
+        if limits.lag_ms(gate.ahead_ns) > limits.lag_ms_max:
+            return gate.refuse(RULE_LAG)
+        rule = limits.check(&order)
+        if rule == RULE_SENT and not rate.has_room(mono_ns):
+            rule = RULE_RATE
+        elif rule == RULE_SENT and limits.is_dry_run:
+            rule = RULE_DRY_RUN
+        return gate.refuse(rule) if rule != RULE_SENT else 0
+
+    cdef int64_t _cancel_refusal(self, int64_t mono_ns) except? 1:
+        cdef OrderGate gate = self.gate
+        cdef int blocks = gate.check(mono_ns)
+        if blocks:
+            return gate.refuse_blocked(blocks)
+        if not self._cancel_rate.has_room(mono_ns):
+            return gate.refuse(RULE_RATE)
+        return gate.refuse(RULE_DRY_RUN) if self.limits.is_dry_run else 0

@@ -1,7 +1,7 @@
 """What is refused before it is sent. Integer compares over limits that are prepared once and kept current.
 
-`SymbolLimits` is the whole of a symbol's rules as integers; `broken` is the rule by rule reading of them, and
-what a compiled guard must equal. `Refused` is what is told: field, value and rule.
+`SymbolLimits` (of ``ext.guard``) is the whole of a symbol's rules as integers; `broken` is the rule by rule
+reading of them, and what its compiled `check` must equal. `Refused` is what is told: field, value and rule.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from enum import IntEnum, IntFlag
 from typing import Final
 
 from engine.errors import UsageError
+from ext.guard import SymbolLimits
 
 __all__ = [
     "INT64_MAX",
@@ -62,62 +63,6 @@ class Rule(IntEnum):
     OPEN_ORDERS = 15
     RATE = 16
     DRY_RUN = 17
-
-
-@dataclass(slots=True)
-class SymbolLimits:
-    """The rules of one symbol: every field fits an int64, and the layout is that of a C struct.
-
-    Prices are mantissas at ``price_scale``, quantities at ``size_scale`` (base coin; inverse: USD),
-    notionals at the sum of both (quote coin; inverse: USD): price * qty, or where ``is_inverse``
-    qty * 10**price_scale; a product may need 128 bits. A rule that there is none of has 0 as a minimum and
-    INT64_MAX as a maximum.
-
-    Fixed until the instrument or the limits change:
-
-    - ``tick``, ``step``: price and quantity are multiples of these
-    - ``min_price``, ``max_price``, ``min_qty``, ``min_notional``: the venue's
-    - ``max_qty`` of limit orders, ``max_post_qty`` of PostOnly, ``max_market_qty`` of market orders
-    - ``max_notional``: the user's, of one order
-    - ``lag_ms_max``: of the feed; ``rate_max``: orders in one second
-    - ``is_reduce_only``, ``is_dry_run``: 0 or 1
-
-    Kept current by the client, with every change of book, account or connection:
-
-    - ``blocks``: bits of `Block`; anything but 0 refuses
-    - ``band_low``: sells below it are refused; ``band_high``: buys above it. Market orders are counted with
-      the band of their side as price; 0 and INT64_MAX where there is no book
-    - ``buy_room``, ``sell_room``: how much more may be bought, sold: the limit of the position less the worst
-      that it can become (`Exposure`); negative where that is more than the limit
-    - ``orders_room``: how many more orders may be open
-
-    Who sends takes its quantity off ``buy_room`` or ``sell_room`` and 1 off ``orders_room`` at once; the next
-    value from the account, which has the order by then, replaces them.
-    """
-
-    price_scale: int
-    size_scale: int
-    tick: int
-    step: int
-    is_inverse: int = 0
-    min_price: int = 0
-    max_price: int = INT64_MAX
-    min_qty: int = 0
-    max_qty: int = INT64_MAX
-    max_post_qty: int = INT64_MAX
-    max_market_qty: int = INT64_MAX
-    min_notional: int = 0
-    max_notional: int = INT64_MAX
-    lag_ms_max: int = INT64_MAX
-    rate_max: int = INT64_MAX
-    is_reduce_only: int = 0
-    is_dry_run: int = 0
-    blocks: int = 0
-    band_low: int = 0
-    band_high: int = INT64_MAX
-    buy_room: int = INT64_MAX
-    sell_room: int = INT64_MAX
-    orders_room: int = INT64_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

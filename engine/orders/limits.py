@@ -82,9 +82,8 @@ class Guard:
         if known is not fresh:
             current = {name: getattr(known, name) for name in CURRENT}
             if not is_rescaled:
-                fresh = replace(fresh, **current)
-            for name in SymbolLimits.__slots__:
-                setattr(known, name, getattr(fresh, name))
+                fresh = fresh.but(**current)
+            known.become(fresh)
         is_allowed = self.limits.symbols is None or key in self.limits.symbols
         self.block(Block.NOT_ALLOWED, not is_allowed, key)
         self.block(Block.NOT_TRADING, instrument.status != TRADING, key)
@@ -164,7 +163,7 @@ class Guard:
         # What the order has already counts against the room.
         counted = order.settled_qty + order.exposed_qty
         room = _mantissa(counted, limits.size_scale, ROUND_DOWN)
-        spare = replace(limits, orders_room=1)
+        spare = limits.but(orders_room=1)
         if on_grid.qty <= counted:
             spare.buy_room = spare.sell_room = INT64_MAX
         else:
@@ -186,7 +185,7 @@ class Guard:
             lag_ms=lag_ms,
             sent_in_second=self.sent_in_second(now_ms),
         )
-        held = replace(limits, step=1) if intent.is_in_quote else limits
+        held = limits.but(step=1) if intent.is_in_quote else limits
         rule = broken(held, order)
         name = f"{intent.category} {intent.symbol}"
         return explain(rule, held, order, name) if rule else None

@@ -1,8 +1,7 @@
-"""Requests of the fast path, ready but for their numbers, and what a refusal of one means in words."""
+"""Tickets of the fast path: requests ready but for their numbers; and a refusal in words."""
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -11,16 +10,20 @@ from engine.bybit.instruments import Instrument
 from engine.bybit.server_clock import ServerClock
 from engine.clock import Instant
 from engine.errors import ConfigError
-from ext.guard import RateWindow, Refusal, SymbolGuard
+from engine.orders.guards import Candidate, Refused, Rule, SymbolLimits, explain
+from ext.guard import RateWindow
 from ext.order_frame import OrderFrame, Slot
 from ext.ticket import OrderGate, Ticket
 
-__all__ = ["ORDER_OPS", "Rates", "explain", "order_frames", "set_clock", "ticket"]
+__all__ = ["ORDER_OPS", "Rates", "order_frames", "refused", "set_clock", "ticket"]
 
 ORDER_OPS: Final = ("order.create", "order.amend", "order.cancel")
 
 Rates = tuple[RateWindow, RateWindow, RateWindow]  # of ORDER_OPS
 Fields = Mapping[str, str | int | bool]
+
+HEDGE_OPENS: Final = {1: "Buy", 2: "Sell"}  # by positionIdx
+NS_PER_MS: Final = 1_000_000
 
 _SLOTS: Final = {
     "<request>": Slot.SLOT_REQUEST,
@@ -84,7 +87,7 @@ def _pieces(op: str, body: Mapping[str, Any], prefix: str, recv_window_ms: int) 
 
 def ticket(
     gate: OrderGate,
-    guard: SymbolGuard,
+    limits: SymbolLimits,
     instrument: Instrument,
     fields: Fields,
     *,
@@ -101,8 +104,8 @@ def ticket(
     for name in ("qty", "price", "orderId", "orderLinkId"):
         if name in fields:
             raise ConfigError(name, fields[name], "it is different for every order", "give it to send()")
-    unit = fields.get("marketUnit")
-    if (instrument.category, order_type, side) == ("spot", "Market", "Buy") and unit != "baseCoin":
+    unit = fields.get("marketUnit", "" if side == "Buy" else "baseCoin")
+    if (instrument.category, order_type) == ("spot", "Market") and unit != "baseCoin":
         rule = "limits count the base coin, and the venue takes the quote coin unless told"
         raise ConfigError("marketUnit", unit, rule, "use marketUnit='baseCoin'")
     create, amend, cancel = order_frames(
@@ -116,10 +119,14 @@ def ticket(
     )
     return Ticket(
         gate,
-        guard,
+        limits,
+        name=f"{instrument.category} {instrument.symbol}",
         is_buy=side == "Buy",
         is_market=order_type == "Market",
-        is_reducing=fields.get("reduceOnly") is True,
+        is_post_only=fields.get("timeInForce") == "PostOnly",
+        # Of a hedge the far side can only close: as `Intent.is_closing`.
+        is_closing=fields.get("reduceOnly") is True
+        or HEDGE_OPENS.get(int(fields.get("positionIdx", 0)), side) != side,
         create=create,
         amend=amend,
         cancel=cancel,
@@ -137,56 +144,23 @@ def set_clock(gate: OrderGate, clock: ServerClock, now: Instant) -> None:
         gate.set_clock(0, 0, now.mono_ns)
         return
     stamp_offset_ns, offset_ns, until_ns = known
-    gate.set_clock(stamp_offset_ns, now.mono_ns + offset_ns - now.wall_ns, until_ns)
+    gate.set_clock(stamp_offset_ns, now.wall_ns - (now.mono_ns + offset_ns), until_ns)
 
 
-# Which limit a refusal is about, what is held against it, and the rule.
-_AMOUNTS: Final = {
-    Refusal.QTY_MIN: ("qty", "is below", "qty_min"),
-    Refusal.QTY_MAX: ("qty", "is above", "qty_max"),
-    Refusal.QTY_STEP: ("qty", "is no multiple of", "qty_step"),
-    Refusal.PRICE_MIN: ("price", "is below", "price_min"),
-    Refusal.PRICE_MAX: ("price", "is above", "price_max"),
-    Refusal.PRICE_TICK: ("price", "is no multiple of", "price_tick"),
-    Refusal.NOTIONAL_MIN: ("notional", "is below", "notional_min"),
-    Refusal.NOTIONAL_MAX: ("notional", "is above", "notional_max"),
-    Refusal.POSITION: ("qty", "beside position and open orders exceeds", "position_max"),
-    Refusal.OPEN_ORDERS: ("open_orders", "have reached", "open_orders_max"),
-}
-_STATES: Final = {
-    Refusal.KILLED: "the kill switch is on",
-    Refusal.NOT_CONNECTED: "order entry is not connected",
-    Refusal.NOT_AUTHENTICATED: "order entry is not authenticated",
-    Refusal.NOT_RECONCILED: "the private stream is not reconciled",
-    Refusal.CLOCK_UNCERTAIN: "the venue's clock is not known well enough",
-    Refusal.BACKPRESSURE: "bytes wait to be written in front of it",
-    Refusal.UNDRAINED: "too many requests were sent that the client has not taken note of",
-    Refusal.NUMBERS_SPENT: "all order numbers of this start are given: start again",
-    Refusal.RATE: "the requests of this second are spent",
-    Refusal.BOOK_NOT_LIVE: "the book is not LIVE",
-    Refusal.FEED_LAG: "the feed lags by more than lag_max_ns",
-    Refusal.REDUCE_ONLY: "reduce-only mode, and the order is not reduceOnly",
-    Refusal.DRY_RUN: "dry run: it passed every guard",
-}
-
-
-def explain(sender: Ticket, refusal: int, qty: int, price: int = 0) -> str:
-    """Say why `Ticket.send(qty, price)` was refused, by what it returned: field, value, rule."""
-    reason = Refusal(abs(refusal))
-    if reason in _STATES:
-        return f"{reason.name}: {_STATES[reason]}"
-    field, verb, limit = _AMOUNTS[reason]
-    scales = {
-        "qty": sender.qty_scale,
-        "price": sender.price_scale,
-        "notional": sender.qty_scale + sender.price_scale,
-        "position": sender.qty_scale,
-    }
-    values = {"qty": qty, "price": price, "notional": qty * price, "open_orders": sender.guard.open_orders}
-    value = _text(values[field], scales.get(field, 0))
-    bound = _text(sender.guard.limits[limit], scales.get(limit.partition("_")[0], 0))
-    return f"{reason.name}: {field} {value} {verb} {limit} {bound}"
-
-
-def _text(mantissa: int, scale: int) -> str:
-    return format(Decimal(mantissa).scaleb(-scale), "f")
+def refused(sender: Ticket, result: int, qty: int, price: int = 0) -> Refused:
+    """Put into words why `Ticket.send` or ``amend``, just called with these numbers, returned ``result``."""
+    limits = sender.limits
+    lag_ms = 0
+    if limits.book is not None:
+        lag_ms = (limits.book.recv_ns - sender.gate.ahead_ns) // NS_PER_MS - limits.book.ts_ms
+    order = Candidate(
+        is_buy=sender.is_buy,
+        qty=qty,
+        price=price,
+        is_market=sender.is_market,
+        is_post_only=sender.is_post_only,
+        is_closing=sender.is_closing,
+        lag_ms=lag_ms,
+        sent_in_second=limits.rate_max,
+    )
+    return explain(Rule(-result), limits.but(blocks=sender.gate.blocks), order, sender.name)

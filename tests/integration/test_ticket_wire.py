@@ -16,7 +16,7 @@ from benchmarks.sender import read_request, upgrade_response
 from engine.orders.prepared import ticket
 from ext.order_frame import LinkIds
 from ext.ticket import OrderGate
-from tests.support.tickets import LIMIT, LINEAR, guard, rates
+from tests.support.tickets import LIMIT, LINEAR, rates, symbol_limits
 
 PEM = Path(__file__).parents[1] / "support" / "loopback.pem"
 WAIT_S = 10.0
@@ -64,8 +64,7 @@ def test_written_before_send_returns(run: Run, is_secure: bool) -> None:
         gate = OrderGate(LinkIds("bot1-1-"), lambda: None)
         gate.connect(transport)
         gate.set_clock(0, 0, 1 << 62)
-        gate.is_authenticated = gate.is_reconciled = True
-        made = ticket(gate, guard(), LINEAR, LIMIT, rates=rates(), recv_window_ms=2000)
+        made = ticket(gate, symbol_limits(), LINEAR, LIMIT, rates=rates(), recv_window_ms=2000)
         assert made.send(1, 3_000_000) == 1
         # The loop does not turn here.
         assert venue.heard.wait(WAIT_S)

@@ -1,68 +1,54 @@
-"""Integer compares in C say the same as the rules said plainly, at any size of number."""
-
-from typing import Any
+"""The compiled guard says what the plain reading of the rules says, at any size of number."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ext.guard import GuardLimit, Refusal, SymbolGuard
+from engine.orders.guards import INT64_MAX, Candidate, broken
+from ext.guard import SymbolLimits
 
-MOST = int(GuardLimit.AMOUNT_MAX)
-AMOUNTS = st.one_of(st.integers(0, 50), st.integers(0, MOST))
-LEAST_ONE = st.one_of(st.integers(1, 50), st.integers(1, MOST))
+SMALL = st.integers(0, 30)
+AMOUNTS = st.one_of(SMALL, SMALL, st.integers(0, INT64_MAX), st.just(INT64_MAX))
+GRID = st.one_of(st.integers(1, 4), st.integers(1, INT64_MAX))
+FLAGS = st.integers(0, 1)
 LIMITS = st.fixed_dictionaries(
     {
-        **dict.fromkeys(["qty_step", "price_tick"], st.one_of(st.integers(1, 5), LEAST_ONE)),
-        **dict.fromkeys(["qty_min", "price_min"], st.one_of(st.just(1), LEAST_ONE)),
+        **dict.fromkeys(["price_scale", "size_scale"], st.integers(0, 18)),
+        **dict.fromkeys(["tick", "step"], GRID),
+        **dict.fromkeys(["is_inverse", "is_reduce_only"], FLAGS),
+        **dict.fromkeys(["min_price", "min_qty", "min_notional", "band_low"], SMALL),
         **dict.fromkeys(
-            ["qty_max", "price_max", "notional_max", "position_max"], st.one_of(st.just(MOST), AMOUNTS)
+            ["max_price", "max_qty", "max_post_qty", "max_market_qty", "max_notional", "band_high"], AMOUNTS
         ),
-        "notional_min": AMOUNTS,
-        "open_orders_max": AMOUNTS,
+        **dict.fromkeys(["buy_room", "sell_room", "orders_room"], st.one_of(AMOUNTS, st.integers(-9, 3))),
     }
 )
+LARGEST = dict.fromkeys(["price_scale", "size_scale"], 0) | dict.fromkeys(["tick", "step"], 1)
 
 
-def judged(limits: dict[str, int], held: int, open_orders: int, qty: int, price: int) -> int:
-    no_more = limits["notional_max"] != MOST
-    rules = [
-        (qty < limits["qty_min"], Refusal.QTY_MIN),
-        (qty > limits["qty_max"], Refusal.QTY_MAX),
-        (qty % limits["qty_step"] != 0, Refusal.QTY_STEP),
-    ]
-    if price:
-        rules += [
-            (price < limits["price_min"], Refusal.PRICE_MIN),
-            (price > limits["price_max"], Refusal.PRICE_MAX),
-            (price % limits["price_tick"] != 0, Refusal.PRICE_TICK),
-            (qty * price < limits["notional_min"], Refusal.NOTIONAL_MIN),
-            (no_more and qty * price > limits["notional_max"], Refusal.NOTIONAL_MAX),
-        ]
-    else:
-        rules += [(no_more and qty * limits["price_max"] > limits["notional_max"], Refusal.NOTIONAL_MAX)]
-    rules += [
-        (open_orders >= limits["open_orders_max"], Refusal.OPEN_ORDERS),
-        (held + qty > limits["position_max"], Refusal.POSITION),
-    ]
-    return next((int(refusal) for broken, refusal in rules if broken), 0)
-
-
-@given(LIMITS, AMOUNTS, AMOUNTS, AMOUNTS, st.integers(-5, MOST), AMOUNTS, st.booleans())
-@example(
-    dict.fromkeys(["qty_step", "price_tick", "qty_min", "price_min"], 1)
-    | dict.fromkeys(["qty_max", "price_max", "notional_max", "position_max", "open_orders_max"], MOST)
-    | {"notional_min": 0},
-    MOST,
-    0,
-    0,
-    MOST,
-    MOST,
-    True,
+@given(
+    LIMITS,
+    st.one_of(st.integers(-2, 40), st.integers(-1, INT64_MAX)),
+    st.one_of(st.integers(-2, 40), st.integers(-1, INT64_MAX)),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
 )
+@example(LARGEST, INT64_MAX, INT64_MAX, True, False, False, False)
+@example(LARGEST | {"max_notional": INT64_MAX - 1}, INT64_MAX, INT64_MAX, True, False, False, False)
 def test_as_the_rules_say(
-    limits: dict[str, Any], long: int, short: int, open_orders: int, qty: int, price: int, is_buy: bool
+    values: dict[str, int],
+    qty: int,
+    price: int,
+    is_buy: bool,
+    is_market: bool,
+    is_post: bool,
+    is_closing: bool,
 ) -> None:
-    guard = SymbolGuard(needs_book=False, **limits)
-    guard.expose(long=long, short=short, open_orders=open_orders)
-    held = long if is_buy else short
-    assert guard.refusal(is_buy, qty, price) == judged(limits, held, open_orders, qty, price)
+    limits = SymbolLimits(**values)
+    order = Candidate(
+        is_buy=is_buy, qty=qty, price=price, is_market=is_market, is_post_only=is_post, is_closing=is_closing
+    )
+    assert broken(limits, order) == limits.rule(
+        is_buy=is_buy, qty=qty, price=price, is_market=is_market, is_post_only=is_post, is_closing=is_closing
+    )

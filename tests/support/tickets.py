@@ -10,7 +10,7 @@ from picows import WSTransport
 
 from engine.bybit.instruments import Instrument
 from engine.orders.prepared import Rates, ticket
-from ext.guard import RateWindow, SymbolGuard
+from ext.guard import RateWindow, SymbolLimits
 from ext.order_frame import LinkIds
 from ext.ticket import OrderGate, Ticket
 
@@ -69,7 +69,6 @@ class Wire:
         self.gate = OrderGate(LinkIds("bot1-1-"), self._wake)
         self.gate.connect(transport)
         self.gate.set_clock(0, 0, 1 << 62)
-        self.gate.is_authenticated = self.gate.is_reconciled = True
 
     def _wake(self) -> None:
         self.woken += 1
@@ -104,29 +103,32 @@ class Wire:
         self.loop.close()
 
 
-def guard(**limits: Any) -> SymbolGuard:
-    """A guard of LINEAR without a book, unless told otherwise."""
-    given: dict[str, Any] = {
-        "needs_book": False,
-        "qty_step": 1,
-        "qty_min": 1,
-        "qty_max": 100_000,
-        "price_tick": 10,
-        "price_min": 10,
-        "price_max": 19_999_980,
-    }
-    return SymbolGuard(**(given | limits))
+def symbol_limits(**limits: int) -> SymbolLimits:
+    """Limits of LINEAR."""
+    return SymbolLimits(
+        **{
+            "price_scale": 2,
+            "size_scale": 3,
+            "tick": 10,
+            "step": 1,
+            "min_price": 10,
+            "max_price": 19_999_980,
+            "min_qty": 1,
+            "max_qty": 100_000,
+        }
+        | limits
+    )
 
 
 def rates(per_second: int = 1000) -> Rates:
     return RateWindow(per_second), RateWindow(per_second), RateWindow(per_second)
 
 
-def order_ticket(wire: Wire, symbol_guard: SymbolGuard | None = None, **fields: Any) -> Ticket:
+def order_ticket(wire: Wire, limits: SymbolLimits | None = None, **fields: Any) -> Ticket:
     per_second = fields.pop("per_second", 1000)
     return ticket(
         wire.gate,
-        symbol_guard or guard(),
+        limits or symbol_limits(),
         LINEAR,
         LIMIT | fields,
         rates=rates(per_second),

@@ -1,119 +1,57 @@
-"""Limits as integer compares: each rule at its edge, and the words of each refusal."""
+"""The compiled limits of a symbol, the requests of a second, and refusals in words."""
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from engine.orders.prepared import explain
+from engine.orders.guards import INT64_MAX, Block
+from engine.orders.prepared import refused
 from ext.book import OrderBook
-from ext.guard import RateWindow, Refusal, SymbolGuard
-from tests.support.tickets import Wire, guard, order_ticket
+from ext.guard import RateWindow, SymbolLimits
+from ext.ticket import Ticket
+from tests.support.tickets import Wire, order_ticket, symbol_limits
 
 S = 1_000_000_000
 
 
-@pytest.mark.parametrize(
-    ("limits", "qty", "price", "refusal"),
-    [
-        ({}, 1, 10, 0),
-        ({}, 0, 10, Refusal.QTY_MIN),
-        ({}, -1, 10, Refusal.QTY_MIN),
-        ({"qty_min": 5}, 4, 10, Refusal.QTY_MIN),
-        ({"qty_min": 5}, 5, 10, 0),
-        ({}, 100_000, 10, 0),
-        ({}, 100_001, 10, Refusal.QTY_MAX),
-        ({"qty_step": 5}, 10, 10, 0),
-        ({"qty_step": 5}, 11, 10, Refusal.QTY_STEP),
-        ({}, 1, -10, Refusal.PRICE_MIN),
-        ({}, 1, 19_999_980, 0),
-        ({}, 1, 19_999_990, Refusal.PRICE_MAX),
-        ({}, 1, 15, Refusal.PRICE_TICK),
-        ({"price_min": 20}, 1, 10, Refusal.PRICE_MIN),
-        ({"notional_min": 500}, 7, 70, Refusal.NOTIONAL_MIN),
-        ({"notional_min": 490}, 7, 70, 0),
-        ({"notional_max": 490}, 7, 70, 0),
-        ({"notional_max": 489}, 7, 70, Refusal.NOTIONAL_MAX),
-        ({"qty_max": 10**18, "price_max": 10**18}, 10**18, 10**18, 0),
-        ({"qty_max": 10**18, "notional_max": 10**17}, 10**18, 10, Refusal.NOTIONAL_MAX),
-        ({"notional_max": 19_999_980}, 1, 0, 0),
-        ({"notional_max": 19_999_979}, 1, 0, Refusal.NOTIONAL_MAX),
-        ({"position_max": 10}, 10, 10, 0),
-        ({"position_max": 10}, 11, 10, Refusal.POSITION),
-        ({"open_orders_max": 0}, 1, 10, Refusal.OPEN_ORDERS),
-        ({"reduce_only": True}, 1, 10, Refusal.REDUCE_ONLY),
-        ({"needs_book": True}, 1, 10, Refusal.BOOK_NOT_LIVE),
-    ],
-)
-def test_each_limit_at_its_edge(limits: dict[str, Any], qty: int, price: int, refusal: int) -> None:
-    assert guard(**limits).refusal(True, qty, price) == refusal
-
-
-def test_each_side_has_its_own_exposure() -> None:
-    both = guard(position_max=10, open_orders_max=4)
-    both.expose(long=8, short=3, open_orders=3)
-    assert both.refusal(True, 2, 10) == 0
-    assert both.refusal(True, 3, 10) == Refusal.POSITION
-    assert both.refusal(False, 7, 10) == 0
-    assert both.refusal(False, 8, 10) == Refusal.POSITION
-    assert both.refusal(False, 100, 10, is_reducing=True) == 0
-    both.expose(long=0, short=0, open_orders=4)
-    assert both.refusal(True, 1, 10) == Refusal.OPEN_ORDERS
-
-
-def test_reduce_only_lets_reducing_orders_pass() -> None:
-    assert guard(reduce_only=True).refusal(True, 1, 10, is_reducing=True) == 0
-
-
-def test_the_book_must_be_live_and_not_late() -> None:
-    lagging = guard(needs_book=True, lag_max_ns=S)
+def test_limits_are_copied_and_replaced_and_the_book_stays() -> None:
+    one = symbol_limits(buy_room=8)
     book = OrderBook("linear", "BTCUSDT", 50)
-    lagging.follow(book)
-    assert lagging.refusal(True, 1, 10) == Refusal.BOOK_NOT_LIVE
-    book.snapshot([("1", "1")], [("2", "1")], ts_ms=1_000)
-    assert book.recv_ns == 0
-    assert lagging.refusal(True, 1, 10, wall_offset_ns=2 * S) == 0
-    assert lagging.refusal(True, 1, 10, wall_offset_ns=2 * S + 1) == Refusal.FEED_LAG
-    lagging.follow(None)
-    assert lagging.refusal(True, 1, 10) == Refusal.BOOK_NOT_LIVE
+    one.follow(book)
+    other = one.but(buy_room=7)
+    assert (one.buy_room, other.buy_room, other.book) == (8, 7, None)
+    assert one != other
+    one.become(other)
+    assert one == other
+    assert one.book is book
+    assert one.max_notional == INT64_MAX
+    assert "buy_room=7" in repr(one)
+    assert one != 1
 
 
-@pytest.mark.parametrize("name", ["qty_step", "qty_min", "price_tick", "price_min"])
-def test_limits_that_cannot_be_are_named(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} was 0"):
-        guard(**{name: 0})
-    with pytest.raises(ValueError, match=f"{name} was {10**18 + 1}"):
-        guard(**{name: 10**18 + 1})
+@pytest.mark.parametrize("name", ["tick", "step"])
+def test_a_grid_of_nothing_refuses_everything(name: str) -> None:
+    assert symbol_limits().rule(is_buy=True, qty=10, price=10) == 0
+    assert symbol_limits(**{name: 0}).rule(is_buy=True, qty=10, price=10) != 0
 
 
-def test_limits_are_replaced_and_what_is_at_risk_stays() -> None:
-    one = guard(position_max=10)
-    one.expose(long=8, short=0, open_orders=1)
-    one.limit(**{**one.limits, "position_max": 8})
-    assert one.limits["position_max"] == 8
-    assert one.refusal(True, 1, 10) == Refusal.POSITION
-    with pytest.raises(ValueError, match="short was -1"):
-        one.expose(long=0, short=-1, open_orders=0)
-    assert one.long == 8
+def test_limits_are_64_bits() -> None:
+    with pytest.raises(OverflowError):
+        SymbolLimits(price_scale=0, size_scale=0, tick=1, step=1, max_qty=1 << 63)
 
 
 def test_a_second_holds_so_many_requests_and_not_one_more() -> None:
     window = RateWindow(3)
-    taken = [at for at in range(0, 3 * S, S // 10) if window.take(at)]
-    assert taken == [
-        0,
-        S // 10,
-        2 * S // 10,
-        S,
-        11 * S // 10,
-        12 * S // 10,
-        2 * S,
-        21 * S // 10,
-        22 * S // 10,
-    ]
+    taken = []
+    for at in range(0, 3 * S, S // 10):
+        if window.is_free(at):
+            window.note(at)
+            taken.append(at * 10 // S)
+    assert taken == [0, 1, 2, 10, 11, 12, 20, 21, 22]
     window.block(5 * S)
     window.block(4 * S)
-    assert not window.take(5 * S - 1)
-    assert window.take(5 * S)
+    assert not window.is_free(5 * S - 1)
+    assert window.is_free(5 * S)
 
 
 @pytest.mark.parametrize("per_second", [0, 10_001])
@@ -122,19 +60,37 @@ def test_a_rate_has_bounds(per_second: int) -> None:
         RateWindow(per_second)
 
 
-def test_refusals_name_field_value_and_rule() -> None:
+def killed(ticket: Ticket) -> None:
+    ticket.limits.blocks = Block.KILLED
+
+
+def disconnected(ticket: Ticket) -> None:
+    ticket.gate.connect(None)
+
+
+def unchanged(ticket: Ticket) -> None:
+    """As it is."""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "qty", "price", "words"),
+    [
+        (unchanged, 5, 10, "qty 0.005 is below minOrderQty 0.010 of linear BTCUSDT"),
+        (unchanged, 10, 15, "price 0.15 is no multiple of tickSize 0.10 of linear BTCUSDT"),
+        (unchanged, 10, 10, "notional 0.00100 is below minNotionalValue 5.00000 of linear BTCUSDT"),
+        (
+            killed,
+            10,
+            10,
+            "kill switch is on: nothing is sent until the client is started again (linear BTCUSDT)",
+        ),
+        (disconnected, 10, 10, "order entry is not connected and authenticated (linear BTCUSDT)"),
+    ],
+)
+def test_refusals_name_field_value_and_rule(
+    spoil: Callable[[Ticket], None], qty: int, price: int, words: str
+) -> None:
     with Wire() as wire:
-        sender = order_ticket(wire, guard(qty_min=10, notional_min=500_000))
-        assert explain(sender, sender.send(5, 3_000_000), 5) == "QTY_MIN: qty 0.005 is below qty_min 0.010"
-        assert explain(sender, sender.send(10, 15), 10, 15) == (
-            "PRICE_TICK: price 0.15 is no multiple of price_tick 0.10"
-        )
-        assert explain(sender, sender.send(10, 10), 10, 10) == (
-            "NOTIONAL_MIN: notional 0.00100 is below notional_min 5.00000"
-        )
-        for refusal in Refusal:
-            assert explain(sender, refusal, 1, 1).startswith(refusal.name)
-
-
-def test_a_guard_needs_a_book_unless_told() -> None:
-    assert SymbolGuard(qty_step=1, qty_min=1, qty_max=1, price_tick=1).needs_book
+        ticket = order_ticket(wire, symbol_limits(min_qty=10, min_notional=500_000))
+        spoil(ticket)
+        assert str(refused(ticket, ticket.send(qty, price), qty, price)) == words

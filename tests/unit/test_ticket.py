@@ -11,12 +11,14 @@ import pytest
 from engine.bybit.server_clock import ServerClock
 from engine.clock import NS_PER_S, Instant
 from engine.errors import ConfigError
+from engine.orders.guards import Block, Rule
 from engine.orders.prepared import set_clock
-from ext.guard import Refusal
+from ext.book import OrderBook
+from ext.guard import SymbolLimits
 from ext.journal import Journal, RecordKind
 from ext.ticket import Op, OrderGate, Ticket, TicketLimit
 from tests.support.spools import START_NS, Segments, read_segment
-from tests.support.tickets import Wire, guard, order_ticket
+from tests.support.tickets import Wire, order_ticket, symbol_limits
 
 
 def test_an_order_is_on_the_wire_when_send_returns() -> None:
@@ -69,13 +71,13 @@ def test_only_orders_of_this_start_are_amended_or_cancelled(number: int) -> None
             ticket.amend(number, 1, 100)
 
 
-def test_a_market_order_has_no_price_and_reducing_ones_count_nothing() -> None:
+def test_a_market_order_has_no_price_and_closing_ones_need_no_room() -> None:
     with Wire() as wire:
-        symbol_guard = guard(position_max=5)
-        ticket = order_ticket(wire, symbol_guard, orderType="Market", timeInForce="IOC", reduceOnly=True)
+        limits = symbol_limits(buy_room=5, orders_room=9)
+        ticket = order_ticket(wire, limits, orderType="Market", timeInForce="IOC", reduceOnly=True)
         assert ticket.send(100) == 1
         assert "price" not in orjson.loads(wire.requests()[0])["args"][0]
-        assert (symbol_guard.long, symbol_guard.open_orders) == (0, 1)
+        assert (limits.buy_room, limits.orders_room) == (-95, 8)
 
 
 def test_what_was_sent_is_drained_once_and_wakes_the_client_once() -> None:
@@ -101,76 +103,89 @@ def test_what_was_sent_is_drained_once_and_wakes_the_client_once() -> None:
 
 def test_sent_orders_count_before_the_account_knows_them() -> None:
     with Wire() as wire:
-        ticket = order_ticket(wire, guard(position_max=10, open_orders_max=3))
+        ticket = order_ticket(wire, symbol_limits(buy_room=10, orders_room=3))
         assert ticket.send(6, 100) > 0
-        assert ticket.send(5, 100) == -Refusal.POSITION
+        assert ticket.send(5, 100) == -Rule.POSITION
         assert ticket.send(2, 100) > 0
         assert ticket.send(1, 100) > 0
-        assert ticket.send(1, 100) == -Refusal.OPEN_ORDERS
+        assert ticket.send(1, 100) == -Rule.OPEN_ORDERS
 
 
-def close(wire: Wire) -> None:
+def close(wire: Wire, limits: SymbolLimits) -> None:
     wire.gate.connect(None)
 
 
-def reconnect(wire: Wire) -> None:
-    wire.gate.connect(wire.gate.transport)
+def kill(wire: Wire, limits: SymbolLimits) -> None:
+    limits.blocks |= Block.KILLED | Block.NOT_RECONCILED
 
 
-def kill(wire: Wire) -> None:
-    wire.gate.is_killed = True
+def rehearse(wire: Wire, limits: SymbolLimits) -> None:
+    limits.is_dry_run = 1
 
 
-def rehearse(wire: Wire) -> None:
-    wire.gate.is_dry_run = True
-
-
-def part(wire: Wire) -> None:
-    wire.gate.is_reconciled = False
-
-
-def lose_clock(wire: Wire) -> None:
+def lose_clock(wire: Wire, limits: SymbolLimits) -> None:
     wire.gate.set_clock(0, 0, 1)
 
 
-def stuff(wire: Wire) -> None:
+def stuff(wire: Wire, limits: SymbolLimits) -> None:
     wire.underlying.waiting = 1
 
 
-def say_goodbye(wire: Wire) -> None:
+def say_goodbye(wire: Wire, limits: SymbolLimits) -> None:
     assert wire.gate.transport is not None
     wire.gate.transport.send_close()
     wire.theirs.recv(1000)
 
 
+def lose_book(wire: Wire, limits: SymbolLimits) -> None:
+    limits.follow(OrderBook("linear", "BTCUSDT", 50))
+
+
+def lag(wire: Wire, limits: SymbolLimits) -> None:
+    book = OrderBook("linear", "BTCUSDT", 50)
+    book.snapshot([("1", "1")], [("2", "1")], ts_ms=0)
+    limits.follow(book)
+    limits.lag_ms_max = 1_000
+    wire.gate.set_clock(0, -1_001_000_000, 1 << 62)
+
+
 @pytest.mark.parametrize(
-    ("spoil", "refusal", "cancel_refusal"),
+    ("spoil", "rule", "blocks", "cancel"),
     [
-        (close, Refusal.NOT_CONNECTED, Refusal.NOT_CONNECTED),
-        (say_goodbye, Refusal.NOT_CONNECTED, Refusal.NOT_CONNECTED),
-        (reconnect, Refusal.NOT_AUTHENTICATED, Refusal.NOT_AUTHENTICATED),
-        (kill, Refusal.KILLED, 0),
-        (rehearse, Refusal.DRY_RUN, Refusal.DRY_RUN),
-        (part, Refusal.NOT_RECONCILED, 0),
-        (lose_clock, Refusal.CLOCK_UNCERTAIN, Refusal.CLOCK_UNCERTAIN),
-        (stuff, Refusal.BACKPRESSURE, Refusal.BACKPRESSURE),
+        (close, Rule.BLOCKED, Block.NOT_AUTHENTICATED, -Rule.BLOCKED),
+        (say_goodbye, Rule.BLOCKED, Block.NOT_AUTHENTICATED, -Rule.BLOCKED),
+        (kill, Rule.BLOCKED, Block.KILLED | Block.NOT_RECONCILED, 1),
+        (rehearse, Rule.DRY_RUN, Block.NONE, -Rule.DRY_RUN),
+        (lose_clock, Rule.BLOCKED, Block.CLOCK, -Rule.BLOCKED),
+        (stuff, Rule.BLOCKED, Block.BACKPRESSURE, -Rule.BLOCKED),
+        (lose_book, Rule.BLOCKED, Block.BOOK, 1),
+        (lag, Rule.LAG, Block.NONE, 1),
     ],
 )
 def test_refused_at_once_and_nothing_written(
-    spoil: Callable[[Wire], None], refusal: int, cancel_refusal: int
+    spoil: Callable[[Wire, SymbolLimits], None], rule: Rule, blocks: Block, cancel: int
 ) -> None:
     with Wire() as wire:
-        symbol_guard = guard()
-        ticket = order_ticket(wire, symbol_guard)
+        limits = symbol_limits(buy_room=10, orders_room=10)
+        ticket = order_ticket(wire, limits)
         ticket.send(1, 100)
         wire.requests()
-        spoil(wire)
-        assert ticket.send(1, 100) == -refusal
-        assert ticket.amend(1, 1, 100) == -refusal
-        assert ticket.cancel(1) == (-cancel_refusal or 1)
-        assert len(wire.requests()) == (not cancel_refusal)
-        assert wire.gate.refused == 2 + (cancel_refusal != 0)
-        assert (symbol_guard.long, symbol_guard.open_orders) == (1, 1)
+        spoil(wire, limits)
+        assert ticket.send(1, 100) == -rule
+        assert ticket.amend(1, 1, 100) == -rule
+        assert wire.gate.blocks == blocks
+        assert ticket.cancel(1) == cancel
+        assert len(wire.requests()) == (cancel > 0)
+        assert wire.gate.refused == 2 + (cancel < 0)
+        assert (limits.buy_room, limits.orders_room) == (9, 9)
+
+
+def test_a_lag_at_its_limit_is_none() -> None:
+    with Wire() as wire:
+        limits = symbol_limits()
+        lag(wire, limits)
+        wire.gate.set_clock(0, -1_000_000_000, 1 << 62)
+        assert order_ticket(wire, limits).send(1, 100) == 1
 
 
 def test_bytes_may_wait_where_the_client_allows_it() -> None:
@@ -180,14 +195,14 @@ def test_bytes_may_wait_where_the_client_allows_it() -> None:
         wire.underlying.waiting = 1000
         assert ticket.send(1, 100) == 1
         assert wire.requests() == []
-        assert ticket.send(1, 100) == -Refusal.BACKPRESSURE
+        assert ticket.send(1, 100) == -Rule.BLOCKED
 
 
 def test_a_rate_is_spent_by_each_kind_of_request() -> None:
     with Wire() as wire:
         ticket = order_ticket(wire, per_second=2)
-        assert [ticket.send(1, 100) for _ in range(3)] == [1, 2, -Refusal.RATE]
-        assert [ticket.cancel(1) for _ in range(3)] == [1, 1, -Refusal.RATE]
+        assert [ticket.send(1, 100) for _ in range(3)] == [1, 2, -Rule.RATE]
+        assert [ticket.cancel(1) for _ in range(3)] == [1, 1, -Rule.RATE]
 
 
 def test_the_ring_is_bounded() -> None:
@@ -196,7 +211,7 @@ def test_the_ring_is_bounded() -> None:
         for _ in range(TicketLimit.SENT_MAX):
             assert ticket.send(1, 100) > 0
             wire.requests()
-        assert ticket.send(1, 100) == -Refusal.UNDRAINED
+        assert ticket.send(1, 100) == -Rule.BLOCKED
         assert wire.gate.undrained == TicketLimit.SENT_MAX
         assert [one[3] for one in wire.gate.drain()] == list(range(1, TicketLimit.SENT_MAX + 1))
         assert ticket.send(1, 100) == TicketLimit.SENT_MAX + 1
@@ -258,17 +273,17 @@ def test_requests_are_stamped_by_the_venues_clock() -> None:
         clock = ServerClock()
         now = Instant(time.time_ns(), time.monotonic_ns())
         set_clock(wire.gate, clock, now)
-        assert ticket.send(1, 100) == -Refusal.CLOCK_UNCERTAIN
+        assert ticket.send(1, 100) == -Rule.BLOCKED
         server_ns = 1_900_000_000 * NS_PER_S
         clock.note(now.mono_ns, now.mono_ns + 2_000_000, server_ns)
         set_clock(wire.gate, clock, now)
         ticket.send(1, 100)
         ((*_, stamp_ms, mono_ns),) = wire.gate.drain()
         assert stamp_ms == clock.timestamp_ms(mono_ns)
-        assert wire.gate.wall_offset_ns == server_ns - 1_000_000 - now.wall_ns
+        assert wire.gate.ahead_ns == now.wall_ns - (server_ns - 1_000_000)
 
 
 def test_a_gate_is_closed_at_the_start() -> None:
     with Wire() as wire:
         fresh = OrderGate(wire.gate.ids, lambda: None)
-        assert (fresh.is_authenticated, fresh.is_reconciled, fresh.transport) == (False, False, None)
+        assert fresh.transport is None
