@@ -17,9 +17,9 @@ from benchmarks.harness import BenchmarkError, Facts, Options, Spread, goal, mac
 from benchmarks.report import Table, spread_text
 from ext.columns import Columns
 from ext.dispatch import Dispatcher
-from recorder.clickhouse import Database, open_embedded
-from recorder.history import book_at
-from recorder.moments import Moment
+from recorder.database.clickhouse import Database, open_embedded
+from recorder.history.book_at import book_at
+from recorder.history.moments import Moment
 from recorder.sql import columns, schema
 from recorder.verify import book_at as by_view
 

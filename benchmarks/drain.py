@@ -24,11 +24,11 @@ from benchmarks.report import Table, spread_text
 from engine import Listener
 from engine.clock import wall_ns
 from ext.book import OrderBook
-from recorder.capture import Capture
-from recorder.clickhouse import open_embedded
 from recorder.config import checked
-from recorder.loader import Loader
-from recorder.loading import give_way
+from recorder.database.clickhouse import open_embedded
+from recorder.loading.loader import Loader
+from recorder.loading.process import give_way
+from recorder.recording.capture import Capture
 
 ROUNDS: Final = 3
 SYMBOLS: Final = 100

@@ -13,8 +13,8 @@ from typing import Any, Final
 from benchmarks.harness import Facts, Options, Spread, goal, machine, spawn, versions
 from benchmarks.report import Table, number, spread_text
 from ext.journal import RecordKind
-from recorder.spool import Spool
-from recorder.spool_reader import SpoolReader
+from recorder.spool.reader import SpoolReader
+from recorder.spool.writer import Spool
 
 ROUNDS: Final = 5
 MESSAGES: Final = 400_000

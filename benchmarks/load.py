@@ -15,8 +15,8 @@ from benchmarks import stream, tape
 from benchmarks.harness import Facts, Options, Spread, goal, machine, ratio, spawn, versions
 from benchmarks.report import Table, spread_text
 from ext.block import Block
-from recorder.clickhouse import Database, open_embedded
-from recorder.loader import Loader
+from recorder.database.clickhouse import Database, open_embedded
+from recorder.loading.loader import Loader
 
 ROUNDS: Final = 3
 MESSAGES: Final = 5_000_000

@@ -22,9 +22,9 @@ from pyarrow import parquet
 from benchmarks import stream, tape
 from benchmarks.harness import ROOT, Facts, Options, goal, machine, spawn, versions
 from benchmarks.report import Table, number
-from recorder.clickhouse import Database, open_embedded
-from recorder.loader import Loader
-from recorder.spool import Spool
+from recorder.database.clickhouse import Database, open_embedded
+from recorder.loading.loader import Loader
+from recorder.spool.writer import Spool
 from recorder.sql import TABLES
 
 MESSAGES: Final = 300_000

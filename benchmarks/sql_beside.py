@@ -18,8 +18,8 @@ from benchmarks.harness import Facts, Options, Spread, goal, machine, ratio, spa
 from benchmarks.report import Table, number, spread_text
 from ext.columns import Columns
 from ext.dispatch import Dispatcher
-from recorder.clickhouse import Database, open_embedded
-from recorder.query import CONCURRENT_MAX, QueryServer
+from recorder.database.clickhouse import Database, open_embedded
+from recorder.queries.server import CONCURRENT_MAX, QueryServer
 from recorder.sql import schema
 
 ROUNDS: Final = 5

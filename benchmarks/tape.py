@@ -9,7 +9,7 @@ import zstandard
 from benchmarks import stream
 from benchmarks.harness import Facts
 from ext.journal import RecordKind
-from recorder.spool import Spool
+from recorder.spool.writer import Spool
 
 DEPTH: Final = 50
 SYMBOLS: Final = 10

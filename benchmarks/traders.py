@@ -25,7 +25,7 @@ from ext.guard import RateWindow, SymbolLimits
 from ext.journal import RecordKind
 from ext.listener import Listener
 from ext.ticket import OrderGate, Ticket
-from recorder.spool import Spool
+from recorder.spool.writer import Spool
 
 DEPTH: Final = 50
 QTY: Final = 10

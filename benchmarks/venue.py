@@ -18,8 +18,8 @@ from benchmarks import stream, venue_server
 from benchmarks.harness import ROOT, Facts, Options, Spread, cores, goal, machine, pin, spawn, versions
 from benchmarks.report import Table, number, spread_text
 from engine import BookState, Feed, Listener
-from recorder.capture import Capture
 from recorder.config import checked
+from recorder.recording.capture import Capture
 
 ROUNDS: Final = 3
 SYMBOLS: Final = 600

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recorder.tape import Tape
+    from recorder.tape.tape import Tape
 
 __all__ = ["Tape", "__version__"]
 
@@ -14,6 +14,6 @@ def __getattr__(name: str) -> Any:
     """Load `Tape` when it is asked for: most of the recorder has no use for it."""
     if name != "Tape":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from recorder.tape import Tape
+    from recorder.tape.tape import Tape
 
     return Tape

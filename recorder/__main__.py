@@ -2,7 +2,8 @@
 
 import sys
 
-from recorder import cli, processes
+from recorder import cli
+from recorder.recording import processes
 
 if sys.argv[1:2] == ["guard"]:
     processes.guard(int(sys.argv[2]), sys.argv[3:])

@@ -23,8 +23,8 @@ from engine.config import feed_options
 from engine.errors import ConfigError, nearest
 from engine.selection import Rule, coin_groups, is_one_of, topic_groups
 from recorder.config_problems import first_problem
-from recorder.database_url import address
-from recorder.segments import SEGMENT_BYTES
+from recorder.database.url import address
+from recorder.spool.segments import SEGMENT_BYTES
 from recorder.units import seconds, size_bytes
 
 __all__ = ["DatabaseOptions", "Market", "RecordConfig", "SpoolOptions", "checked"]

@@ -18,8 +18,8 @@ from ext.journal import Record, RecordKind
 from ext.listener import Gap, Listener
 from recorder.intervals import Interval, intersect, subtract, union
 from recorder.playback import Playback
-from recorder.segments import first_payload
-from recorder.spool_reader import SpoolReader
+from recorder.spool.reader import SpoolReader
+from recorder.spool.segments import first_payload
 from recorder.timeline import Timeline
 from recorder.wanted import Wanted
 

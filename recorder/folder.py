@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from engine.errors import UsageError
 from ext.journal import Record, RecordKind
-from recorder.durable import put
-from recorder.segments import first_payload
-from recorder.spool_reader import SpoolReader
+from recorder.spool.durable import put
+from recorder.spool.reader import SpoolReader
+from recorder.spool.segments import first_payload
 
 __all__ = ["POISON_FOLDER", "DataFolder"]
 
@@ -27,7 +27,7 @@ class DataFolder:
     DIR/clickhouse/           the embedded database
     DIR/poison/               batches that were set aside
     DIR/database.url          the server that is recorded into, where it is not the embedded database
-    DIR/again.json            what is to be loaded anew, until it is (`recorder.again`)
+    DIR/again.json            what is to be loaded anew, until it is (`recorder.loading.again`)
     DIR/control.sock          where a recording that runs is asked for changes
     DIR/PROCESS.status.json   what a process last said of itself
     """

@@ -15,9 +15,9 @@ from ext.segment import Damage
 from ext.state import dispatcher_state, restore_dispatcher
 from recorder import ledger
 from recorder.instruments import set_scales
-from recorder.seals import Gone, Reason
-from recorder.segments import first_payload
-from recorder.spool_reader import Routes, SpoolReader
+from recorder.spool.reader import Routes, SpoolReader
+from recorder.spool.seals import Gone, Reason
+from recorder.spool.segments import first_payload
 from recorder.wanted import Wanted
 
 __all__ = ["Playback", "RestHandler"]

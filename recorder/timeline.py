@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ext.journal import Record, RecordKind
-from recorder.segments import first_payload
+from recorder.spool.segments import first_payload
 
 __all__ = ["Timeline"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.receivers.tapehead import Tapehead
 from ext.journal import Journal
-from recorder.spool import Spool
+from recorder.spool.writer import Spool
 
 
 class TapeheadJournal(Tapehead):

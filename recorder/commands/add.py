@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from recorder import control
 from recorder.commands.options import (
     Adl,
     AsJson,
@@ -31,6 +30,7 @@ from recorder.commands.options import (
 )
 from recorder.folder import DataFolder
 from recorder.output import Output
+from recorder.recording import control
 
 __all__ = ["add", "say_changed"]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recorder import backup as backups
+from recorder.backup import backup as backups
 from recorder.commands.options import AsJson, Data
 from recorder.folder import DataFolder
 from recorder.output import Output

@@ -11,11 +11,11 @@ import typer
 
 from engine.errors import ConfigError
 from recorder.commands.options import AsJson, Data
-from recorder.moments import iso, parse_moment
+from recorder.history.moments import iso, parse_moment
 from recorder.output import Output
 
 if TYPE_CHECKING:
-    from recorder.history import BookAt
+    from recorder.history.book_at import BookAt
 
 __all__ = ["book"]
 
@@ -52,8 +52,8 @@ def book(
         raise ConfigError("--database", database, "a server is an http(s) URL", "use --data for a folder")
     moment = parse_moment("--at", at)
 
-    from recorder.history import book_at  # the database engine takes a second to load
-    from recorder.query import open_for_reading  # as above
+    from recorder.history.book_at import book_at  # the database engine takes a second to load
+    from recorder.queries.server import open_for_reading  # as above
 
     with closing(open_for_reading(data, database)) as opened:
         found = book_at(

@@ -12,11 +12,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from engine.errors import UsageError
 from recorder.commands.options import AsJson
 from recorder.errors import ExitCode
-from recorder.lock import FolderLock
 from recorder.output import Output
+from recorder.spool.lock import FolderLock
 
 if TYPE_CHECKING:
-    from recorder.demo_report import Report
+    from recorder.demo.report import Report
 
 __all__ = ["demo"]
 
@@ -37,7 +37,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Record a simulated market and check every frame and book of it. Needs no network, key or database."""
-    from recorder import demo as demonstration  # the database engine takes a second to load
+    from recorder.demo import demo as demonstration  # the database engine takes a second to load
 
     output = Output(as_json=as_json)
     _make_way(data)

@@ -14,7 +14,7 @@ from recorder.export.request import FORMATS, Request, parse_bound
 from recorder.output import Output
 
 if TYPE_CHECKING:
-    from recorder.clickhouse import Database
+    from recorder.database.clickhouse import Database
 
 __all__ = ["export"]
 
@@ -80,7 +80,7 @@ def export(
 
 @contextmanager
 def _reading(data: Path, server: str) -> "Iterator[Database]":
-    from recorder.query import open_for_reading  # as above
+    from recorder.queries.server import open_for_reading  # as above
 
     with open_for_reading(data, server) as database:
         if not database.is_embedded:

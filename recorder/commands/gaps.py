@@ -93,7 +93,7 @@ def gaps(
 
 
 def _show(output: Output, place: DataFolder, statement: str) -> None:
-    from recorder import asking  # the database engine takes a second to load
+    from recorder.queries import asking  # the database engine takes a second to load
 
     answer = asking.ask(place, statement)
     if answer.rows:
@@ -103,7 +103,7 @@ def _show(output: Output, place: DataFolder, statement: str) -> None:
 
 
 def _show_days(output: Output, place: DataFolder, statement: str) -> None:
-    from recorder import asking  # as above
+    from recorder.queries import asking  # as above
 
     answer = asking.ask(place, statement)
     output.table(answer.columns, answer.rows, right=("topics", "gaps", "open", "seconds"))
@@ -126,7 +126,7 @@ def _show_coverage(output: Output, place: DataFolder) -> None:
 
 
 def _export(output: Output, place: DataFolder, path: Path, gaps: str, events: str) -> None:
-    from recorder import asking  # as above
+    from recorder.queries import asking  # as above
 
     if path.suffix not in FORMATS:
         raise ConfigError("--export", str(path), "the name tells the format", f"use {' or '.join(FORMATS)}")

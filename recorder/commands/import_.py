@@ -15,12 +15,12 @@ from recorder.archives.names import is_archive_name
 from recorder.commands.options import AsJson, Data
 from recorder.errors import ExitCode, MachineError
 from recorder.folder import DataFolder
-from recorder.lock import FolderInUseError
 from recorder.output import Output
+from recorder.spool.lock import FolderInUseError
 
 if TYPE_CHECKING:
-    from recorder.clickhouse import Database
-    from recorder.importer import Outcome
+    from recorder.archives.importer import Outcome
+    from recorder.database.clickhouse import Database
 
 __all__ = ["import_"]
 
@@ -52,7 +52,10 @@ def import_(
     Interrupted in any way, the same command goes on where it ended. docs/import.md says where archives come
     from.
     """
-    from recorder.importer import ImportOptions, import_file  # the database engine takes a second to load
+    from recorder.archives.importer import (  # the database engine takes a second to load
+        ImportOptions,
+        import_file,
+    )
 
     output = Output(as_json=as_json)
     paths = list(_files(files))
@@ -127,7 +130,7 @@ def _check(paths: Sequence[Path], category: str, symbol: str) -> None:
 
 def _open(folder: DataFolder, url: str, stack: ExitStack) -> "tuple[Database, Database]":
     """The database, with its schema, and a second connection to ask what is there."""
-    from recorder.clickhouse import open_database, open_server
+    from recorder.database.clickhouse import open_database, open_server
 
     url = url or folder.server
     try:

@@ -14,19 +14,20 @@ from rich.text import Text
 
 from engine.clock import NS_PER_S, mono_ns
 from engine.errors import ConfigError, UsageError
-from recorder import backup_database, shards
+from recorder import shards
+from recorder.backup import database as backup_database
 from recorder.commands.options import AsJson
 from recorder.errors import ExitCode
 from recorder.folder import DataFolder
-from recorder.lock import FolderLock
-from recorder.moments import iso
+from recorder.history.moments import iso
 from recorder.output import Output
-from recorder.seals import beyond, read_gone
-from recorder.segments import segments
+from recorder.spool.lock import FolderLock
+from recorder.spool.seals import beyond, read_gone
+from recorder.spool.segments import segments
 
 if TYPE_CHECKING:
-    from recorder.clickhouse import Database
-    from recorder.loader import Loader
+    from recorder.database.clickhouse import Database
+    from recorder.loading.loader import Loader
 
 __all__ = ["Place", "Yes", "load"]
 
@@ -98,10 +99,10 @@ def _load(
     *,
     accepts_loss: bool,
 ) -> list[dict[str, Any]]:
-    from recorder import again  # the database engine takes a second to load
-    from recorder.clickhouse import open_database
-    from recorder.loader import Loader, intent_file
-    from recorder.loading import use_scratch
+    from recorder.database.clickhouse import open_database
+    from recorder.loading import again  # the database engine takes a second to load
+    from recorder.loading.loader import Loader, intent_file
+    from recorder.loading.process import use_scratch
 
     # Before a database is made for a spool that this version does not read.
     recorders = {one: place.recorder(one) for one in shards.existing(place)} if chosen is None else {}

@@ -34,11 +34,11 @@ from recorder.commands.options import (
 )
 from recorder.config import RecordConfig, checked
 from recorder.config_file import load
-from recorder.control import NotRecordingError, ask
 from recorder.errors import MachineError
 from recorder.folder import DataFolder
 from recorder.output import Output
-from recorder.supervisor import Status, Supervisor
+from recorder.recording.control import NotRecordingError, ask
+from recorder.recording.supervisor import Status, Supervisor
 
 __all__ = ["StatusLine", "record"]
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from recorder import control
 from recorder.commands.add import say_changed
 from recorder.commands.options import AsJson, Data
 from recorder.folder import DataFolder
 from recorder.output import Output
+from recorder.recording import control
 
 __all__ = ["remove"]
 

@@ -15,11 +15,11 @@ from engine.errors import ConfigError, UsageError
 from recorder import shards
 from recorder.commands.options import AsJson
 from recorder.folder import DataFolder
-from recorder.moments import iso
+from recorder.history.moments import iso
 from recorder.output import Output
-from recorder.replay_report import Printer, Summary
-from recorder.tape import SPEED_MAX, Tape, range_ns, spool_range
-from recorder.tape_spool import SpoolRange
+from recorder.replay.report import Printer, Summary
+from recorder.tape.of_spool import SpoolRange
+from recorder.tape.tape import SPEED_MAX, Tape, range_ns, spool_range
 
 __all__ = ["replay"]
 
@@ -134,7 +134,7 @@ def _ranges(data: Path, start: str, end: str) -> list[SpoolRange]:
 
 
 async def _serve(output: Output, ranges: list[SpoolRange], port: int, options: dict[str, Any]) -> None:
-    from recorder.replay_server import ReplayServer, serve  # the web server takes a while to load
+    from recorder.replay.server import ReplayServer, serve  # the web server takes a while to load
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -48,7 +48,7 @@ def report(
         raise ConfigError("--out", str(out), "the page is HTML", "let the name end in .html")
     if not out.parent.is_dir():
         raise ConfigError("--out", str(out), f"there is no folder {out.parent}", "make it first")
-    from recorder.report import numbers, write  # the database engine takes a second to load
+    from recorder.reporting.report import numbers, write  # the database engine takes a second to load
 
     output = Output(as_json=as_json)
     place = DataFolder(data)

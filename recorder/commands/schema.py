@@ -8,15 +8,15 @@ import typer
 
 from engine.errors import ConfigError, UsageError
 from recorder.commands.options import AsJson
+from recorder.database.retention import moved, whole_days
+from recorder.database.schema import Layout, create_database, tables, views
+from recorder.database.users import users
 from recorder.errors import ExitCode
 from recorder.folder import DataFolder
 from recorder.output import Output
-from recorder.retention import moved, whole_days
-from recorder.schema import Layout, create_database, tables, views
-from recorder.users import users
 
 if TYPE_CHECKING:
-    from recorder.clickhouse import Database
+    from recorder.database.clickhouse import Database
 
 __all__ = ["schema"]
 
@@ -101,8 +101,8 @@ def _print(output: Output, layout: Layout, *, with_users: bool) -> None:
 
 
 def _apply(output: Output, options: _Options, url: str, data: Path | None) -> None:
-    from recorder.retention import rearrange
-    from recorder.schema_diff import live_layout
+    from recorder.database.retention import rearrange
+    from recorder.database.schema_diff import live_layout
 
     with _opened(url, data, options, create=True) as database:
         layout = options.over(live_layout(database))
@@ -113,7 +113,7 @@ def _apply(output: Output, options: _Options, url: str, data: Path | None) -> No
 
 
 def _diff(output: Output, options: _Options, url: str, data: Path | None) -> None:
-    from recorder.schema_diff import differences, live_layout
+    from recorder.database.schema_diff import differences, live_layout
 
     with _opened(url, data, options, create=False) as database:
         found = differences(database, options.over(live_layout(database)))
@@ -124,8 +124,11 @@ def _diff(output: Output, options: _Options, url: str, data: Path | None) -> Non
 
 
 def _opened(url: str, data: Path | None, options: _Options, *, create: bool) -> "Database":
-    from recorder.clickhouse import open_embedded, open_server  # the database engine takes a second to load
-    from recorder.query import open_for_reading
+    from recorder.database.clickhouse import (  # the database engine takes a second to load
+        open_embedded,
+        open_server,
+    )
+    from recorder.queries.server import open_for_reading
 
     if url:
         return open_server(url, create=create, layout=Layout(cluster=options.cluster))

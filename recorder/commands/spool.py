@@ -10,13 +10,13 @@ import typer
 
 from engine.errors import ConfigError
 from ext.journal import Record, RecordKind
-from recorder import fsck as checking
-from recorder import listing
 from recorder.commands.load import Place, Yes, load
 from recorder.commands.options import AsJson, Folder
 from recorder.errors import ExitCode
-from recorder.moments import iso, parse_moment
+from recorder.history.moments import iso, parse_moment
 from recorder.output import Output
+from recorder.spool import fsck as checking
+from recorder.spool import listing
 
 __all__ = ["app"]
 

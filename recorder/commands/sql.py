@@ -30,8 +30,8 @@ def sql(
 
     In JSON, exact decimals are strings.
     """
-    from recorder import asking  # the database engine takes a second to load
-    from recorder.clickhouse import DatabaseError
+    from recorder.database.clickhouse import DatabaseError
+    from recorder.queries import asking  # the database engine takes a second to load
 
     output = Output(as_json=as_json)
     if output_format and as_json:

@@ -16,11 +16,11 @@ from recorder import shards
 from recorder.commands.options import AsJson, Folder
 from recorder.errors import ExitCode
 from recorder.folder import DataFolder
-from recorder.moments import parse_moment
+from recorder.history.moments import parse_moment
 from recorder.output import Output
 
 if TYPE_CHECKING:
-    from recorder.clickhouse import Database
+    from recorder.database.clickhouse import Database
     from recorder.verify import Selection, VerifyReport
 
 __all__ = [
@@ -145,7 +145,7 @@ def reports_of(
 
 def open_place(place: DataFolder, server: str) -> "Database | None":
     """Connect to the database of a folder, or to a server; None where there is none."""
-    from recorder.query import open_for_reading  # as above
+    from recorder.queries.server import open_for_reading  # as above
 
     if not (server or place.server or place.database.is_dir()):
         return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from engine.errors import UsageError
-from recorder.lock import FolderLock
+from recorder.spool.lock import FolderLock
 
 __all__ = ["MANIFEST", "ExportFolder", "Written", "export_folder"]
 

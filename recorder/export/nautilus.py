@@ -22,7 +22,7 @@ from recorder.export.levels import Levels
 from recorder.export.nautilus_instruments import instrument
 from recorder.export.request import day_text
 from recorder.export.source import Source, quoted
-from recorder.moments import iso
+from recorder.history.moments import iso
 
 __all__ = ["DELTA", "TRADE", "export", "instrument_id"]
 

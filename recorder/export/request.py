@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from engine.errors import ConfigError
-from recorder.moments import iso, parse_moment
+from recorder.history.moments import iso, parse_moment
 
 __all__ = ["DAY_NS", "FORMATS", "Request", "day_text", "parse_bound"]
 

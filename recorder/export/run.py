@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from engine.errors import ConfigError, nearest
 from recorder import __version__
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from recorder.export import tables
 from recorder.export.folder import MANIFEST, ExportFolder, export_folder
 from recorder.export.request import FORMATS, Request
 from recorder.export.source import Source
-from recorder.moments import iso
+from recorder.history.moments import iso
 
 __all__ = ["Report", "check_format", "export"]
 

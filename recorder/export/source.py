@@ -12,9 +12,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from engine.errors import UsageError, nearest
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from recorder.export.request import DAY_NS, Request
-from recorder.moments import iso
+from recorder.history.moments import iso
 
 __all__ = ["PAGE_ROWS_MAX", "Page", "Part", "Source", "quoted"]
 

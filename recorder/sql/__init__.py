@@ -1,6 +1,6 @@
 """The schema: one .sql file per table and view, executed in the order of TABLES, then VIEWS.
 
-`recorder.schema` makes of them what a place needs, `recorder.migrations` brings older databases up to them.
+`recorder.database` makes of them what a place needs, and brings older databases up to them.
 """
 
 import re

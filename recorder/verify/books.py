@@ -8,8 +8,8 @@ from typing import Final
 
 from engine.bybit.rules import CONTINUITY
 from ext.book import OrderBook
-from recorder.clickhouse import Database
-from recorder.tape_rows import Row, levels, select, topic_of
+from recorder.database.clickhouse import Database
+from recorder.tape.rows import Row, levels, select, topic_of
 from recorder.verify.problems import Problem
 from recorder.verify.quality import Chains, Topic, is_book
 from recorder.verify.selection import DAY_NS, Selection, day_name

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ext.book import OrderBook
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from recorder.verify.books import book_at
 from recorder.verify.census import Census, Key, Rows, detail_of
 from recorder.verify.problems import Problem

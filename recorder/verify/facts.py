@@ -4,9 +4,9 @@ import re
 from collections import Counter, defaultdict
 from typing import Final
 
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from recorder.intervals import Interval
-from recorder.tape_rows import topic_of
+from recorder.tape.rows import topic_of
 from recorder.verify.problems import Problem
 from recorder.verify.quality import LEVELS, GapSpan, Latency, Topic
 from recorder.verify.selection import DAY_NS, Selection, day_name

@@ -11,8 +11,8 @@ import orjson
 from ext.journal import Record, RecordKind
 from ext.segment import Damage
 from recorder.coverage import topic_of
-from recorder.segments import first_payload
-from recorder.spool_reader import SpoolReader
+from recorder.spool.reader import SpoolReader
+from recorder.spool.segments import first_payload
 from recorder.verify.selection import DAY_NS, Selection, symbol_of
 
 __all__ = ["Frames", "Sent"]

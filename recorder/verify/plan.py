@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recorder import state
-from recorder.listing import DISORDER_NS, entries
-from recorder.seals import Gone, Reason, covers, read_gone
+from recorder.loading import state
+from recorder.spool.listing import DISORDER_NS, entries
+from recorder.spool.seals import Gone, Reason, covers, read_gone
 from recorder.verify.selection import Selection
 
 __all__ = ["Plan", "Stretch", "plan"]
@@ -28,7 +28,7 @@ class Plan:
     """What to run; what is gone and why; segments that were loaded and are not there without a word.
 
     ``uncompared``: segments, both ends included, that no state is left for to begin at. ``segments`` as
-    `recorder.listing.entries` has them.
+    `recorder.spool.listing.entries` has them.
     """
 
     stretches: list[Stretch]

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from recorder.clickhouse import Database
-from recorder.decoding import nearest_playback
+from recorder.database.clickhouse import Database
 from recorder.intervals import Interval, subtract, union
+from recorder.loading.decoding import nearest_playback
 from recorder.playback import Playback
-from recorder.seals import Reason
+from recorder.spool.seals import Reason
 from recorder.verify import facts
 from recorder.verify.books import TableBooks
 from recorder.verify.compare import Comparison, check_books, check_marks

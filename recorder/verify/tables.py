@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from recorder.verify.census import MASK, SCALE, Key, Rows
 from recorder.verify.selection import DAY_NS, Selection, day_name
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from ext.book import OrderBook
-from recorder.tape import Tape
+from recorder.tape.tape import Tape
 from tests.conformance.test_capture import SYMBOLS, linear_frames, venue_text
 from tests.support.captures import capture
 from tests.support.digests import Digest

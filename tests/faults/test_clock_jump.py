@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recorder.coverage import coverage
-from recorder.query import open_for_reading
+from recorder.queries.server import open_for_reading
 from tests.support.recordings import Recording, recording, simulation, tapehead, until
 from tests.support.shifted_clock import shifted_clock
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recorder.coverage import coverage
-from recorder.query import open_for_reading
+from recorder.queries.server import open_for_reading
 from tests.support.proxy import Cable, cable
 from tests.support.recordings import Recording, Simulation, recording, simulation, until
 

@@ -14,9 +14,9 @@ import pytest
 from ext.block import Block
 from recorder.archives import playback, unpacking
 from recorder.archives.errors import ArchiveError
+from recorder.archives.importer import ImportOptions
 from recorder.archives.unpacking import Lines
-from recorder.clickhouse import DatabaseError
-from recorder.importer import ImportOptions
+from recorder.database.clickhouse import DatabaseError
 from tests.support.archives import book_lines, day_ms, trade_rows, write_books, write_trades
 from tests.support.databases import FragileDatabase, Killed, use_another
 from tests.support.imports import Place, place
@@ -30,8 +30,8 @@ KILLS = 3
 IMPORT = """
 import sys
 from pathlib import Path
-from recorder.clickhouse import open_embedded
-from recorder.importer import ImportOptions, import_file
+from recorder.database.clickhouse import open_embedded
+from recorder.archives.importer import ImportOptions, import_file
 path, data = Path(sys.argv[1]), Path(sys.argv[2])
 with open_embedded(data / "clickhouse") as database, database.reader() as reader:
     database.create_schema()

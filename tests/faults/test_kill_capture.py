@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.clickhouse import open_embedded
 from recorder.config import RecordConfig, checked
-from recorder.supervisor import Supervisor
+from recorder.database.clickhouse import open_embedded
+from recorder.recording.supervisor import Supervisor
 from recorder.verify import verify
 from tests.support.recordings import ROOT, Simulation, simulation
 from tests.support.seen import Seen, lost_frames, seen_through, sent_frames, spool_frames, uncovered

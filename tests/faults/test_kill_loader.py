@@ -19,8 +19,8 @@ from tests.support.sinks import contents, load, make_spool, open_fresh
 LOADER = """
 import sys
 from pathlib import Path
-from recorder.clickhouse import open_server
-from recorder.loader import Loader
+from recorder.database.clickhouse import open_server
+from recorder.loading.loader import Loader
 folder = Path(sys.argv[1])
 with open_server(sys.argv[2], sys.argv[3]) as database:
     loader = Loader(folder / "spool", database, "r1", folder)

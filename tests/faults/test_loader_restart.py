@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder import batches
-from recorder.clickhouse import Database
-from recorder.loader import Loader
+from recorder.database.clickhouse import Database
+from recorder.loading import batches
+from recorder.loading.loader import Loader
 from recorder.sql import TABLES
 from recorder.verify import verify
 from tests.support.databases import FragileDatabase, Killed, embedded, use_another

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from recorder.inserter import RETRY_MAX_S
-from recorder.loader import Loader
+from recorder.loading.inserter import RETRY_MAX_S
+from recorder.loading.loader import Loader
 from recorder.verify import verify
 from tests.support.market import S, SpoolMaker, book_frame, trade_frame
 from tests.support.servers import Acting, Pauses, clickhouse

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from recorder import again, cli
-from recorder import inserter as inserting
-from recorder.clickhouse import Database, DatabaseError
+from recorder import cli
+from recorder.database.clickhouse import Database, DatabaseError
 from recorder.folder import DataFolder
-from recorder.inserter import REFUSALS_MAX, SET_ASIDE_RUN_MAX
-from recorder.poison import _REFUSALS, POISON_FOLDER, PoisonFolder, is_refusal
+from recorder.loading import again
+from recorder.loading import inserter as inserting
+from recorder.loading.inserter import REFUSALS_MAX, SET_ASIDE_RUN_MAX
+from recorder.loading.poison import _REFUSALS, POISON_FOLDER, PoisonFolder, is_refusal
 from recorder.verify import verify
 from tests.support.databases import FragileDatabase, Killed, embedded
 from tests.support.servers import ClickHouse, Pauses, clickhouse

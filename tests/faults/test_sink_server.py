@@ -8,10 +8,10 @@ import pytest
 from clickhouse_connect.driver.compression import get_compressor
 
 from ext.native import Table
-from recorder import clickhouse as places
-from recorder.clickhouse import Database, DatabaseError
-from recorder.inserter import RETRY_FIRST_S, RETRY_MAX_S
-from recorder.loader import Loader
+from recorder.database import clickhouse as places
+from recorder.database.clickhouse import Database, DatabaseError
+from recorder.loading.inserter import RETRY_FIRST_S, RETRY_MAX_S
+from recorder.loading.loader import Loader
 from recorder.sql import columns
 from recorder.verify import verify
 from tests.support.databases import FragileDatabase

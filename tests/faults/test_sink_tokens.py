@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from engine.clock import ManualClock
-from recorder import decoding
-from recorder import inserter as inserting
-from recorder.clickhouse import Database
-from recorder.inserter import TOKENS_HOLD_S
+from recorder.database.clickhouse import Database
+from recorder.loading import decoding
+from recorder.loading import inserter as inserting
+from recorder.loading.inserter import TOKENS_HOLD_S
 from recorder.sql import TABLES, schema
 from recorder.verify import verify
 from tests.support.databases import FragileDatabase, Killed

@@ -10,10 +10,10 @@ import pytest
 
 from ext.journal import Record
 from ext.segment import Damage
-from recorder import compressed, sealing
-from recorder.recovery import recover
-from recorder.segments import segment_path, segments
-from recorder.spool import Spool
+from recorder.spool import compressed, sealing
+from recorder.spool.recovery import recover
+from recorder.spool.segments import segment_path, segments
+from recorder.spool.writer import Spool
 from tests.support.kept import SEGMENT_BYTES, keeper, make_spool, read_items, settle
 from tests.support.spools import START_NS, Ticks, append_frame, read_segment
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ext.journal import Record, RecordKind
-from recorder.spool import Spool
+from recorder.spool.writer import Spool
 from tests.support.faulty_disk import SEGMENT_BYTES, SHORT, FaultyDisk, payload
 from tests.support.kept import read_items
 from tests.support.spools import START_NS, Ticks, said

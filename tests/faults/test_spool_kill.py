@@ -13,9 +13,9 @@ from random import Random
 import pytest
 
 from ext.journal import Record, RecordKind
-from recorder.lock import FolderInUseError
-from recorder.spool import Spool
-from recorder.spool_reader import SpoolReader
+from recorder.spool.lock import FolderInUseError
+from recorder.spool.reader import SpoolReader
+from recorder.spool.writer import Spool
 from tests.support.spools import Ticks
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import recorder.spool
+import recorder.spool.writer
 from ext.journal import Record, RecordKind
-from recorder.segments import prepare, segment_path, segments
-from recorder.spool import Spool
-from recorder.spool_reader import SpoolReader
+from recorder.spool.reader import SpoolReader
+from recorder.spool.segments import prepare, segment_path, segments
+from recorder.spool.writer import Spool
 from tests.support.room import Room
 from tests.support.spools import START_NS, Ticks, append_frame, said, take_pending
 
@@ -36,9 +36,9 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk()
-    monkeypatch.setattr(recorder.spool, "prepare", disk.prepare)
-    monkeypatch.setattr(recorder.spool, "SYNC_INTERVAL_MS", 2)
-    monkeypatch.setattr(recorder.spool, "SPACE_RETRY_MS", 4)
+    monkeypatch.setattr(recorder.spool.writer, "prepare", disk.prepare)
+    monkeypatch.setattr(recorder.spool.writer, "SYNC_INTERVAL_MS", 2)
+    monkeypatch.setattr(recorder.spool.writer, "SPACE_RETRY_MS", 4)
     return disk
 
 

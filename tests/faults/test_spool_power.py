@@ -10,11 +10,11 @@ import pytest
 from engine.clock import ManualClock, mono_ns
 from ext.journal import Record
 from ext.segment import Damage
-from recorder import fsck
-from recorder.seals import Gone
-from recorder.segments import segments
-from recorder.spool import SYNC_INTERVAL_MS, Spool
-from recorder.spool_reader import SpoolReader
+from recorder.spool import fsck
+from recorder.spool.reader import SpoolReader
+from recorder.spool.seals import Gone
+from recorder.spool.segments import segments
+from recorder.spool.writer import SYNC_INTERVAL_MS, Spool
 from tests.support.kept import SEGMENT_BYTES, describe, keeper, make_spool, mark_loaded, read_items, settle
 from tests.support.power import Disk, put_down
 from tests.support.spools import START_NS, Ticks, append_frame, read_segment
@@ -94,7 +94,7 @@ def test_nothing_is_lost_whatever_call_of_the_keeper_is_the_last(
 def test_a_writer_loses_only_what_was_not_synced(
     tmp_path: Path, random: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.spool.SYNC_INTERVAL_MS", 2)
+    monkeypatch.setattr("recorder.spool.writer.SYNC_INTERVAL_MS", 2)
     folder = tmp_path / "spool"
     folder.mkdir()
     written: dict[int, bytes] = {}

@@ -7,7 +7,7 @@ from random import Random
 
 from ext.journal import Journal, Record
 from ext.segment import SegmentReader
-from recorder.compressed import compressed, plain
+from recorder.spool.compressed import compressed, plain
 from tests.support.spools import START_NS, Segments, append_frame
 
 RECORDS = 60

@@ -11,9 +11,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from recorder.admission import RefusedError, admit
-from recorder.clickhouse import Database, DatabaseError, open_embedded
-from recorder.query import LIMITS, outward_functions
+from recorder.database.clickhouse import Database, DatabaseError, open_embedded
+from recorder.queries.admission import RefusedError, admit
+from recorder.queries.server import LIMITS, outward_functions
 
 CANARY: Final = "canary-5b1c"
 STATEMENTS_MAX: Final = 12

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UsageError
-from recorder.asking import ask, ask_raw
 from recorder.folder import DataFolder
+from recorder.queries.asking import ask, ask_raw
 from tests.support.databases import embedded
 
 

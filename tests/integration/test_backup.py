@@ -11,15 +11,16 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.errors import UsageError
-from recorder import backup as backups
-from recorder import backup_database, cli
-from recorder.backup import BACKUP_LOCK, Backup, back_up
-from recorder.backup_files import MANIFEST_FILE, Stage, read_manifest
-from recorder.clickhouse import Database
+from recorder import cli
+from recorder.backup import backup as backups
+from recorder.backup import database as backup_database
+from recorder.backup.backup import BACKUP_LOCK, Backup, back_up
+from recorder.backup.files import MANIFEST_FILE, Stage, read_manifest
+from recorder.database.clickhouse import Database
 from recorder.errors import ExitCode, MachineError
 from recorder.folder import DataFolder
-from recorder.loader import Loader
-from recorder.lock import FolderInUseError, FolderLock
+from recorder.loading.loader import Loader
+from recorder.spool.lock import FolderInUseError, FolderLock
 from recorder.verify import verify
 from tests.support.databases import embedded
 from tests.support.kept import keeper, settle

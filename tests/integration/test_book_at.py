@@ -14,11 +14,11 @@ import pytest
 
 from engine.errors import ConfigError, TopicError, UsageError
 from recorder import cli
-from recorder.clickhouse import Database
-from recorder.history import book_at
-from recorder.loader import Loader
-from recorder.moments import Moment, iso
-from recorder.query import QueryServer
+from recorder.database.clickhouse import Database
+from recorder.history.book_at import book_at
+from recorder.history.moments import Moment, iso
+from recorder.loading.loader import Loader
+from recorder.queries.server import QueryServer
 from tests.support import special
 from tests.support.databases import embedded
 from tests.support.market import MS, START_NS, S, SpoolMaker, book_frame

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from recorder import cli
-from recorder.clickhouse import Database, open_embedded
 from recorder.config_file import load
+from recorder.database.clickhouse import Database, open_embedded
 from recorder.errors import ExitCode
 from tests.support.recordings import ROOT, read_line, simulation, tapehead
 

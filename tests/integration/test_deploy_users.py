@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.schema import Layout
-from recorder.users import HASHES, users
+from recorder.database.schema import Layout
+from recorder.database.users import HASHES, users
 from tests.unit.test_repository import ROOT
 
 OWN_USER = """
@@ -20,7 +20,7 @@ PROFILES = "<profiles><default/>"
 SHOW_GRANTS = """
 import os, sys
 from pathlib import Path
-from recorder import clickhouse
+from recorder.database import clickhouse
 config = f"<users_config>{sys.argv[2]}</users_config></clickhouse>"
 clickhouse._ENGINE_CONFIG = clickhouse._ENGINE_CONFIG.replace("</clickhouse>", config)
 with clickhouse.open_embedded(Path(sys.argv[1])) as database:

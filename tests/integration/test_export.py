@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import UsageError
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from recorder.export import folder as export_files
 from recorder.export import source as export_source
 from recorder.export.folder import MANIFEST

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from ext.journal import RecordKind
-from recorder.clickhouse import Database
+from recorder.archives.importer import ImportOptions, import_file
+from recorder.database.clickhouse import Database
 from recorder.export.folder import MANIFEST
 from recorder.export.hftbacktest import EVENT, _merged, _ordered
 from recorder.export.request import Request
 from recorder.export.run import export
-from recorder.importer import ImportOptions, import_file
 from recorder.ledger import missed
 from tests.support.archives import book_lines, day_ms, trade_rows, write_books, write_trades
 from tests.support.databases import embedded, use_another

@@ -13,7 +13,7 @@ from recorder.errors import ExitCode
 from recorder.export import folder as export_files
 from recorder.export.request import FORMATS, Request
 from recorder.export.run import export
-from recorder.query import QueryServer
+from recorder.queries.server import QueryServer
 from tests.support.archives import book_lines, day_ms, write_books
 from tests.support.databases import embedded
 from tests.support.exports import files, load, record_market

@@ -10,8 +10,8 @@ import pytest
 
 from ext.journal import RecordKind
 from recorder.cli import main
-from recorder.loader import Loader
-from recorder.query import QueryServer
+from recorder.loading.loader import Loader
+from recorder.queries.server import QueryServer
 from tests.support.databases import embedded
 from tests.support.market import START_NS, S, SpoolMaker, book_frame
 

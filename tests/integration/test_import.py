@@ -9,12 +9,12 @@ import pytest
 from engine.errors import ConfigError
 from recorder.archives.errors import ArchiveError
 from recorder.cli import main
-from recorder.clickhouse import open_embedded
+from recorder.database.clickhouse import open_embedded
 from recorder.errors import ExitCode
-from recorder.history import book_at
-from recorder.loader import Loader
-from recorder.moments import Moment
-from recorder.tape_tables import _one_recorder
+from recorder.history.book_at import book_at
+from recorder.history.moments import Moment
+from recorder.loading.loader import Loader
+from recorder.tape.of_tables import _one_recorder
 from recorder.verify import verify
 from tests.support.archives import (
     DERIVATIVE_HEADER,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder import fsck
 from recorder.config import checked
 from recorder.folder import DataFolder
-from recorder.lock import FolderLock
-from recorder.processes import Handover
+from recorder.recording.processes import Handover
+from recorder.spool import fsck
+from recorder.spool.lock import FolderLock
 from tests.support.kept import make_spool, read_frames
 from tests.support.recordings import until
 

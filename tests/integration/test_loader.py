@@ -13,10 +13,10 @@ import pytest
 
 from engine.errors import UsageError
 from ext.journal import RecordKind
-from recorder.clickhouse import DatabaseError, FolderError, open_embedded
-from recorder.loader import Loader
-from recorder.lock import FolderInUseError
-from recorder.query import ADDRESS_FILE, QueryServer, open_for_reading
+from recorder.database.clickhouse import DatabaseError, FolderError, open_embedded
+from recorder.loading.loader import Loader
+from recorder.queries.server import ADDRESS_FILE, QueryServer, open_for_reading
+from recorder.spool.lock import FolderInUseError
 from recorder.sql import TABLES, columns
 from recorder.verify import book_at, verify
 from tests.support.captures import capture
@@ -27,14 +27,14 @@ PROCESS_TIMEOUT_S = 60
 READ_WHOSE = """
 import sys
 from pathlib import Path
-from recorder.query import open_for_reading
+from recorder.queries.server import open_for_reading
 with open_for_reading(Path(sys.argv[1])) as database:
     print(database.query("SELECT name FROM whose")[0][0])
 """
 RUN_LOADER = """
 import sys
 from pathlib import Path
-from recorder import loading
+from recorder.loading import process as loading
 write = loading._tell
 def tell(data, status):
     write(data, status)

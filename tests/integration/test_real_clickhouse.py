@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from ext.native import Table
-from recorder.clickhouse import Database, open_server
-from recorder.loader import Loader
-from recorder.migrations import SCHEMA_VERSION, SchemaError
-from recorder.schema import Layout
-from recorder.schema_diff import differences, live_layout
+from recorder.database.clickhouse import Database, open_server
+from recorder.database.migrations import SCHEMA_VERSION, SchemaError
+from recorder.database.schema import Layout
+from recorder.database.schema_diff import differences, live_layout
+from recorder.database.users import HASHES, users
+from recorder.loading.loader import Loader
 from recorder.sql import columns
-from recorder.users import HASHES, users
 from recorder.verify import verify
 from tests.support.first_schema import FIRST_ROWS, FIRST_SCHEMA
 from tests.support.market import SpoolMaker, make_market

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from engine.clock import ManualClock
-from recorder import batches, cli, decoding
-from recorder.clickhouse import Database
+from recorder import cli
+from recorder.database.clickhouse import Database
 from recorder.errors import ExitCode
-from recorder.loader import Loader
-from recorder.seals import read_gone
+from recorder.loading import batches, decoding
+from recorder.loading.loader import Loader
+from recorder.loading.state import states
+from recorder.spool.seals import read_gone
 from recorder.sql import TABLES
-from recorder.state import states
 from tests.support.databases import embedded
 from tests.support.kept import keeper, settle
 from tests.support.market import START_NS, S, SpoolMaker, make_market

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from recorder.clickhouse import Database, open_embedded
+from recorder.database.clickhouse import Database, open_embedded
 from recorder.folder import DataFolder
 from recorder.verify import book_at, verify
 from tests.support.captures import capture

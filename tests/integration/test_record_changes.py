@@ -13,13 +13,14 @@ import orjson
 import pytest
 
 from engine.errors import UsageError
-from recorder import control, shards
+from recorder import shards
 from recorder.config import checked
 from recorder.coverage import coverage
 from recorder.folder import DataFolder
-from recorder.lock import FolderInUseError, FolderLock
-from recorder.query import open_for_reading
-from recorder.supervisor import TAKEOVER_LOCK, Supervisor
+from recorder.queries.server import open_for_reading
+from recorder.recording import control
+from recorder.recording.supervisor import TAKEOVER_LOCK, Supervisor
+from recorder.spool.lock import FolderInUseError, FolderLock
 from recorder.verify import verify
 from tests.support.recordings import Recording, Simulation, recording, simulation, tapehead, until
 

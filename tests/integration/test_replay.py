@@ -19,12 +19,12 @@ from ext.book import OrderBook
 from ext.dispatch import Dispatcher
 from ext.journal import RecordKind
 from ext.listener import Gap
-from recorder import replay_server
 from recorder.cli import main
 from recorder.commands.replay import _ranges
-from recorder.replay_server import ReplayServer, serve
-from recorder.tape import Tape
-from recorder.tape_spool import SpoolRange
+from recorder.replay import server as replay_server
+from recorder.replay.server import ReplayServer, serve
+from recorder.tape.of_spool import SpoolRange
+from recorder.tape.tape import Tape
 from tests.support.digests import Digest
 from tests.support.instruments import raw_instrument
 from tests.support.listeners import Notes

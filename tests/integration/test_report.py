@@ -11,8 +11,8 @@ import pytest
 from recorder import cli
 from recorder.errors import ExitCode
 from recorder.folder import DataFolder
-from recorder.report import numbers, write
-from recorder.report_page import page
+from recorder.reporting.page import page
+from recorder.reporting.report import numbers, write
 from recorder.verify import verify
 from tests.support.market import SpoolMaker, make_market
 

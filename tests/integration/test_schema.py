@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from recorder import migrations
-from recorder.clickhouse import Database, open_embedded
-from recorder.migrations import SCHEMA_VERSION, SchemaError, examine, upgrade
-from recorder.schema import Layout
+from recorder.database import migrations
+from recorder.database.clickhouse import Database, open_embedded
+from recorder.database.migrations import SCHEMA_VERSION, SchemaError, examine, upgrade
+from recorder.database.schema import Layout
 from recorder.sql import TABLES, VIEWS, columns
 from tests.support.first_schema import FIRST_ROWS, FIRST_SCHEMA
 

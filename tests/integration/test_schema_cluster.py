@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from recorder.clickhouse import Database
-from recorder.loader import Loader
-from recorder.schema import DISTRIBUTED_TABLES
-from recorder.schema_diff import _compared, _in_layout
+from recorder.database.clickhouse import Database
+from recorder.database.schema import DISTRIBUTED_TABLES
+from recorder.database.schema_diff import _compared, _in_layout
+from recorder.loading.loader import Loader
 from recorder.sql import VIEWS
 from recorder.verify import verify
 from tests.support.cluster import LAYOUT, cluster
@@ -22,8 +22,8 @@ CREATE_ALL = """
 import json, os, sys
 from pathlib import Path
 from pytest import MonkeyPatch
-from recorder.schema import tables, views
-from recorder.schema_diff import _catalog
+from recorder.database.schema import tables, views
+from recorder.database.schema_diff import _catalog
 from tests.support.cluster import LAYOUT, cluster
 with cluster(Path(sys.argv[1]), MonkeyPatch(), is_replicated=True) as place:
     for sql in (*tables(LAYOUT), *views(LAYOUT)):

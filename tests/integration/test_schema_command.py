@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from recorder.cli import main
-from recorder.clickhouse import open_embedded
+from recorder.database.clickhouse import open_embedded
+from recorder.database.schema_diff import live_layout
 from recorder.errors import ExitCode
-from recorder.schema_diff import live_layout
 from tests.support.first_schema import FIRST_ROWS, FIRST_SCHEMA
 
 pytestmark = pytest.mark.usefixtures("_no_hashes")

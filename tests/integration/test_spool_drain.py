@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from recorder import spool
 from recorder.cli import main
 from recorder.errors import ExitCode
-from recorder.lock import FolderLock
+from recorder.spool import writer as spool
+from recorder.spool.lock import FolderLock
 from tests.support.kept import keeper, settle
 from tests.support.market import SpoolMaker, make_market
 

@@ -14,10 +14,10 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError as DriverDatabaseError
 
 from ext.native import Table
-from recorder import query
-from recorder.clickhouse import Database, DatabaseError
-from recorder.lock import FolderLock
-from recorder.query import CONCURRENT_MAX, LIMITS, QueryServer, read_address
+from recorder.database.clickhouse import Database, DatabaseError
+from recorder.queries import server as query
+from recorder.queries.server import CONCURRENT_MAX, LIMITS, QueryServer, read_address
+from recorder.spool.lock import FolderLock
 from tests.support.databases import embedded
 from tests.support.recordings import until
 

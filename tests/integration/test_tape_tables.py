@@ -10,14 +10,14 @@ import pytest
 
 from engine.errors import UsageError
 from ext.journal import RecordKind
-from recorder import tape_tables
-from recorder.clickhouse import open_embedded
-from recorder.loader import Loader
-from recorder.query import QueryServer
-from recorder.segments import segment_path
-from recorder.state import states
-from recorder.tape import Tape
-from recorder.tape_spool import SpoolRange
+from recorder.database.clickhouse import open_embedded
+from recorder.loading.loader import Loader
+from recorder.loading.state import states
+from recorder.queries.server import QueryServer
+from recorder.spool.segments import segment_path
+from recorder.tape import of_tables as tape_tables
+from recorder.tape.of_spool import SpoolRange
+from recorder.tape.tape import Tape
 from tests.support import special
 from tests.support.digests import Digest
 from tests.support.instruments import raw_instrument

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.clickhouse import Database
-from recorder.loader import Loader
+from recorder.database.clickhouse import Database
+from recorder.loading.loader import Loader
 from tests.support.databases import embedded
 from tests.support.market import MS, START_NS, SpoolMaker, book_frame, kline_frame, ticker_frame, trade_frame
 

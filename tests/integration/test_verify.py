@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from ext.journal import RecordKind
-from recorder.clickhouse import Database
-from recorder.loader import Loader
+from recorder.database.clickhouse import Database
+from recorder.loading.loader import Loader
 from recorder.verify import verify
 from tests.support.databases import embedded, use_another
 from tests.support.instruments import raw_instrument

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from recorder import cli
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from recorder.errors import ExitCode
-from recorder.loader import Loader
+from recorder.loading.loader import Loader
+from recorder.loading.state import states
 from recorder.playback import Playback
-from recorder.sealing import seal_of
-from recorder.seals import Gone, Reason, add_gone
-from recorder.segments import segments
-from recorder.state import states
+from recorder.spool.sealing import seal_of
+from recorder.spool.seals import Gone, Reason, add_gone
+from recorder.spool.segments import segments
 from recorder.verify import Selection, VerifyReport, run, verify
 from recorder.verify.frames import Frames
 from recorder.verify.tables import place

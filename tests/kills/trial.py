@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recorder.child import OWN_COMMAND, Child
-from recorder.clickhouse import Database, open_embedded
 from recorder.config import RecordConfig, checked
 from recorder.coverage import coverage
+from recorder.database.clickhouse import Database, open_embedded
 from recorder.folder import DataFolder
-from recorder.processes import Handover
+from recorder.recording.child import OWN_COMMAND, Child
+from recorder.recording.processes import Handover
 from recorder.verify import verify
 from tests.support.recordings import Simulation, simulation
 from tests.support.seen import Seen, lost_frames, seen_through, sent_frames, spool_frames, uncovered

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from recorder.export.folder import MANIFEST
 from recorder.export.nautilus import instrument_id
 from recorder.export.nautilus_instruments import instrument

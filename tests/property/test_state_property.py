@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ext.dispatch import Dispatcher
 from ext.state import dispatcher_state, restore_dispatcher
-from recorder.state import State
+from recorder.loading.state import State
 from tests.property.test_legs_property import Lines, obey
 from tests.support.calls import Script, Transcript
 from tests.support.captures import capture

@@ -6,8 +6,9 @@ Run as ``python -m tests.soak.capture capture`` by a Supervisor.
 import sys
 from functools import partial
 
-from recorder import capture, processes, spool
-from recorder.processes import Handover, Tell
+from recorder.recording import capture, processes
+from recorder.recording.processes import Handover, Tell
+from recorder.spool import writer as spool
 
 SEGMENT_BYTES = 4 << 20
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recorder.clickhouse import open_embedded
 from recorder.config import RecordConfig, checked
+from recorder.database.clickhouse import open_embedded
 from recorder.folder import DataFolder
-from recorder.segments import loaded_through
-from recorder.supervisor import Status, Supervisor
+from recorder.recording.supervisor import Status, Supervisor
+from recorder.spool.segments import loaded_through
 from tests.soak.samples import Samples
 from tests.support.recordings import Simulation, simulation, tapehead
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from ext.block import Block
-from recorder import clickhouse
-from recorder.clickhouse import Database, open_embedded
-from recorder.migrations import upgrade
-from recorder.schema import REPLICATED_ENGINE, Layout
+from recorder.database import clickhouse
+from recorder.database.clickhouse import Database, open_embedded
+from recorder.database.migrations import upgrade
+from recorder.database.schema import REPLICATED_ENGINE, Layout
 
 CLUSTER = "market"
 LAYOUT = Layout(cluster=CLUSTER)

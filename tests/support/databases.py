@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ext.block import Block
-from recorder.clickhouse import Database, open_embedded
+from recorder.database.clickhouse import Database, open_embedded
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from pathlib import Path
 import orjson
 
 from ext.journal import RecordKind
-from recorder.clickhouse import Database
-from recorder.loader import Loader
+from recorder.database.clickhouse import Database
+from recorder.loading.loader import Loader
 from recorder.verify import book_at
 from tests.support.instruments import raw_instrument
 from tests.support.market import START_NS, S, SpoolMaker, book_frame, make_market, ticker_frame, trade_frame

@@ -11,9 +11,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import recorder.spool
+import recorder.spool.writer
 from ext.journal import RecordKind
-from recorder.spool import Spool
+from recorder.spool.writer import Spool
 from tests.support.spools import START_NS, Ticks
 
 SOURCE = Path(__file__).with_name("disk_faults.c")
@@ -48,8 +48,8 @@ def payload(number: int) -> bytes:
 
 def main(folder: Path) -> None:
     """Write until killed."""
-    recorder.spool.SYNC_INTERVAL_MS = 2  # type: ignore[misc]  # it is final for everybody else
-    recorder.spool.SPACE_RETRY_MS = 4  # type: ignore[misc]  # it is final for everybody else
+    recorder.spool.writer.SYNC_INTERVAL_MS = 2  # type: ignore[misc]  # it is final for everybody else
+    recorder.spool.writer.SPACE_RETRY_MS = 4  # type: ignore[misc]  # it is final for everybody else
     spool = Spool(folder, "here", now=Ticks(), segment_bytes=SEGMENT_BYTES)
     number = 0
     while True:

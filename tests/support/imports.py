@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from recorder.clickhouse import Database
-from recorder.importer import ImportOptions, Outcome, import_file
+from recorder.archives.importer import ImportOptions, Outcome, import_file
+from recorder.database.clickhouse import Database
 from recorder.sql import TABLES
 from tests.support.databases import FragileDatabase, embedded
 

@@ -8,10 +8,10 @@ from engine.clock import ManualClock
 from ext.journal import Record
 from ext.segment import Damage
 from recorder.config import SpoolOptions
-from recorder.keeper import Keeper
-from recorder.seals import Gone
-from recorder.spool import Spool
-from recorder.spool_reader import SpoolReader
+from recorder.spool.keeper import Keeper
+from recorder.spool.reader import SpoolReader
+from recorder.spool.seals import Gone
+from recorder.spool.writer import Spool
 from tests.support.spools import START_NS, Ticks, append_frame
 
 SEGMENT_BYTES = 64 << 10

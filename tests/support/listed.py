@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ext.journal import Record, RecordKind
-from recorder.spool_reader import SpoolReader
+from recorder.spool.reader import SpoolReader
 
 
 def raw_frames(spool: Path) -> list[bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ext.journal import RecordKind
-from recorder.spool import Spool
+from recorder.spool.writer import Spool
 
 START_NS = 1_790_000_000_000_000_000
 MS = 1_000_000

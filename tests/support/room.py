@@ -4,8 +4,8 @@ import logging
 import threading
 from typing import Self
 
-import recorder.spool
-from recorder.spool import Spool
+import recorder.spool.writer
+from recorder.spool.writer import Spool
 
 TIMEOUT_S = 20.0
 
@@ -27,8 +27,8 @@ class Room(logging.Handler):
             self._told.clear()
 
     def __enter__(self) -> Self:
-        logging.getLogger(recorder.spool.__name__).addHandler(self)
+        logging.getLogger(recorder.spool.writer.__name__).addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger(recorder.spool.__name__).removeHandler(self)
+        logging.getLogger(recorder.spool.writer.__name__).removeHandler(self)

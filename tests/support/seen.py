@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from ext.journal import Record, RecordKind
-from recorder.spool_reader import SpoolReader
+from recorder.spool.reader import SpoolReader
 
 SEND_STAMP_NS = 5_000_000  # the simulator stamps a frame after it wrote it
 TIMEOUT_S = 60.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ext.block import Block
-from recorder.clickhouse import Database
+from recorder.database.clickhouse import Database
 from tests.support.recordings import ROOT, TIMEOUT_S
 
 PAUSES_MAX = 500

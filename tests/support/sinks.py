@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from recorder.clickhouse import Database, open_server
-from recorder.loader import Loader
+from recorder.database.clickhouse import Database, open_server
+from recorder.loading.loader import Loader
 from recorder.sql import TABLES
 from tests.support.market import SpoolMaker, make_market
 from tests.support.servers import ClickHouse, Pauses

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ext.journal import RecordKind
-from recorder.spool import Spool
+from recorder.spool.writer import Spool
 from tests.support.spools import Ticks
 
 

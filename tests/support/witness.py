@@ -8,8 +8,8 @@ import sys
 
 from ext.book import OrderBook
 from ext.listener import Listener, Trade
-from recorder import capture, processes
-from recorder.processes import Handover, Tell
+from recorder.recording import capture, processes
+from recorder.recording.processes import Handover, Tell
 
 VARIABLE = "TAPEHEAD_WITNESS"
 

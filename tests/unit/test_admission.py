@@ -2,7 +2,7 @@
 
 import pytest
 
-from recorder.admission import QUERY_CHARACTERS_MAX, RefusedError, admit
+from recorder.queries.admission import QUERY_CHARACTERS_MAX, RefusedError, admit
 
 OUTWARD = frozenset(
     "file s3 merge numbers values executable eval aiEmbed format mysql viewExplain view".split()  # noqa: SIM905  # as the engine lists them

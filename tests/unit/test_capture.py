@@ -11,10 +11,10 @@ from engine.feed import Feed
 from engine.subscriptions import TopicState
 from ext.journal import Record, RecordKind
 from ext.listener import Event, Gap, Listener
-from recorder.capture import Capture
 from recorder.config import checked
-from recorder.spool import Spool
-from recorder.spool_reader import SpoolReader
+from recorder.recording.capture import Capture
+from recorder.spool.reader import SpoolReader
+from recorder.spool.writer import Spool
 
 TOPIC = "orderbook.50.BTCUSDT"
 

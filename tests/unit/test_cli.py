@@ -10,7 +10,7 @@ from recorder import cli
 from recorder.commands.demo import MARK
 from recorder.errors import ExitCode, from_os_error
 from recorder.folder import DataFolder
-from recorder.lock import FolderLock
+from recorder.spool.lock import FolderLock
 
 VERBS = ("demo", "record", "simulate", "sql", "verify", "gaps", "book", "spool", "report", "version")
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from engine.errors import InternalError, TapeheadError, UsageError
-from recorder.control import ASK_BYTES_MAX, CLIENTS_MAX, ControlServer, ask
 from recorder.errors import MachineError
 from recorder.folder import DataFolder
+from recorder.recording.control import ASK_BYTES_MAX, CLIENTS_MAX, ControlServer, ask
 
 TIMEOUT_S = 30
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import UsageError
-from recorder.clickhouse import CA_VARIABLE, PASSWORD_VARIABLE, DatabaseError, open_server
+from recorder.database.clickhouse import CA_VARIABLE, PASSWORD_VARIABLE, DatabaseError, open_server
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_certificates_are_checked_by_the_authority_of_the_environment(
         given.update(options)
         raise OSError("as far as it goes")
 
-    monkeypatch.setattr("recorder.clickhouse.clickhouse_connect.get_client", get_client)
+    monkeypatch.setattr("recorder.database.clickhouse.clickhouse_connect.get_client", get_client)
     monkeypatch.setenv(CA_VARIABLE, "authority.pem")
     with pytest.raises(DatabaseError):
         open_server("https://db.example")

@@ -10,7 +10,7 @@ import chdb
 import pytest
 import yaml
 
-from recorder.users import HASHES
+from recorder.database.users import HASHES
 from tests.unit.test_repository import ROOT
 
 DEPLOY = ROOT / "deploy"

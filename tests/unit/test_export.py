@@ -16,7 +16,7 @@ from recorder.export.hftbacktest import BOTH, EVENT, EXCH, LOCAL, POWERS, in_ord
 from recorder.export.nautilus import fixed
 from recorder.export.request import parse_bound
 from recorder.export.tardis import _as_csv
-from recorder.lock import FolderInUseError
+from recorder.spool.lock import FolderInUseError
 
 INT64 = st.integers(-(2**63) + 1, 2**63 - 1)
 

@@ -9,13 +9,14 @@ import pytest
 
 from engine.clock import ManualClock
 from ext.journal import Record
-from recorder import cli, fsck, sealing
+from recorder import cli
 from recorder.errors import ExitCode
-from recorder.fsck import Fault
-from recorder.lock import FolderInUseError, FolderLock
-from recorder.seals import seal_path
-from recorder.segments import SpoolError, compressed_path, open_segment, segment_path, segments
-from recorder.spool import Spool
+from recorder.spool import fsck, sealing
+from recorder.spool.fsck import Fault
+from recorder.spool.lock import FolderInUseError, FolderLock
+from recorder.spool.seals import seal_path
+from recorder.spool.segments import SpoolError, compressed_path, open_segment, segment_path, segments
+from recorder.spool.writer import Spool
 from tests.support.kept import SEGMENT_BYTES, keeper, make_spool, mark_loaded, read_items, settle
 from tests.support.spools import START_NS, Ticks
 

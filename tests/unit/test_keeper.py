@@ -9,13 +9,13 @@ import zstandard
 from engine.clock import ManualClock
 from ext.journal import Record, RecordKind
 from recorder.config import SpoolOptions, checked
-from recorder.durable import put
 from recorder.folder import DataFolder
-from recorder.keeper import Keeper, _Keepers
-from recorder.seals import Gone, Reason, read_gone, read_seal, seal_path
-from recorder.segments import SpoolError, compressed_path, segment_path, segments, spool_bytes
-from recorder.spool import Spool
-from recorder.spool_reader import SpoolReader
+from recorder.spool.durable import put
+from recorder.spool.keeper import Keeper, _Keepers
+from recorder.spool.reader import SpoolReader
+from recorder.spool.seals import Gone, Reason, read_gone, read_seal, seal_path
+from recorder.spool.segments import SpoolError, compressed_path, segment_path, segments, spool_bytes
+from recorder.spool.writer import Spool
 from tests.support.kept import (
     SEGMENT_BYTES,
     keeper,
@@ -206,8 +206,8 @@ def test_a_writer_goes_on_in_a_spool_of_which_all_is_gone(tmp_path: Path) -> Non
 def test_a_quota_refuses_as_a_full_disk_does_and_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.spool.SYNC_INTERVAL_MS", 2)
-    monkeypatch.setattr("recorder.spool.SPACE_RETRY_MS", 4)
+    monkeypatch.setattr("recorder.spool.writer.SYNC_INTERVAL_MS", 2)
+    monkeypatch.setattr("recorder.spool.writer.SPACE_RETRY_MS", 4)
     quota_bytes = 4 * SEGMENT_BYTES
     with (
         Spool(tmp_path, "here", now=Ticks(), segment_bytes=SEGMENT_BYTES, quota_bytes=quota_bytes) as spool,

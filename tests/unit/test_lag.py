@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from engine.clock import ManualClock
-from recorder.lag import unread_bytes
-from recorder.loader import Loader
-from recorder.sealing import compress, seal_of
-from recorder.seals import seal_path, write_seal
-from recorder.segments import compressed_path, segments
-from recorder.spool_reader import SpoolReader
+from recorder.loading.loader import Loader
+from recorder.spool.lag import unread_bytes
+from recorder.spool.reader import SpoolReader
+from recorder.spool.sealing import compress, seal_of
+from recorder.spool.seals import seal_path, write_seal
+from recorder.spool.segments import compressed_path, segments
 from tests.support.committed import Committed
 from tests.support.market import START_NS, SpoolMaker, make_market
 

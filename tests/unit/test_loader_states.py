@@ -16,15 +16,15 @@ import pytest
 
 from ext.block import Block
 from ext.journal import RecordKind
-from recorder.batches import DECODER_VERSION
-from recorder.decoding import Decoding, nearest_playback
-from recorder.loader import Loader
+from recorder.loading.batches import DECODER_VERSION
+from recorder.loading.decoding import Decoding, nearest_playback
+from recorder.loading.loader import Loader
+from recorder.loading.state import State, load, save, state_path, states
 from recorder.playback import Playback
-from recorder.sealing import seal_of
-from recorder.seals import Gone, Reason, add_gone
-from recorder.segments import segment_path, segments
-from recorder.spool_reader import SpoolReader
-from recorder.state import State, load, save, state_path, states
+from recorder.spool.reader import SpoolReader
+from recorder.spool.sealing import seal_of
+from recorder.spool.seals import Gone, Reason, add_gone
+from recorder.spool.segments import segment_path, segments
 from tests.support.calls import Transcript
 from tests.support.committed import Committed
 from tests.support.market import S, SpoolMaker, book_frame, make_market
@@ -237,7 +237,7 @@ def test_a_disk_without_room_for_a_state_is_counted_and_stops_nothing(
     def refuse(folder: Path, state: State) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
-    monkeypatch.setattr("recorder.state.save", refuse)
+    monkeypatch.setattr("recorder.loading.state.save", refuse)
     folder, database = copy(), Committed()
     loader = load_all(folder, database)
     assert loader.status()["state_failures"] == len(segments(folder)) - 1
@@ -293,9 +293,9 @@ def test_stopped_at_any_record_it_goes_on_the_same(copy: Callable[[], Path], ran
 GO_ON = """
 import sys
 from pathlib import Path
-from recorder.decoding import Decoding, nearest_playback
-from recorder.spool_reader import SpoolReader
-from recorder.state import State, load, save
+from recorder.loading.decoding import Decoding, nearest_playback
+from recorder.spool.reader import SpoolReader
+from recorder.loading.state import State, load, save
 
 folder = Path(sys.argv[1])
 decoding = Decoding(folder, "r1", load(folder, int(sys.argv[2])))

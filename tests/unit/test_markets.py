@@ -13,7 +13,7 @@ from engine.errors import ConnectError, HttpStatusError, PeerError, TopicError
 from ext.dispatch import Dispatcher
 from ext.journal import RecordKind
 from recorder.config import Market
-from recorder.markets import REFUSED_MAX, Markets
+from recorder.recording.markets import REFUSED_MAX, Markets
 from tests.support.instruments import raw_instrument
 from tests.support.listeners import Notes
 from tests.support.loops import run
@@ -218,7 +218,7 @@ def test_names_that_cannot_be_one_are_told_once_and_go_nowhere() -> None:
 
 def test_so_many_names_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     assert REFUSED_MAX == 1000
-    monkeypatch.setattr("recorder.markets.REFUSED_MAX", 3)
+    monkeypatch.setattr("recorder.recording.markets.REFUSED_MAX", 3)
     recording = Recording(Venue("AUSDT", *(f"bad {number}" for number in range(10))), {"symbols": ["*"]})
     recording.begin()
     assert len(recording.events) == 3

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import ConfigError
-from recorder.moments import Moment, iso, parse_moment
+from recorder.history.moments import Moment, iso, parse_moment
 
 
 @pytest.mark.parametrize(

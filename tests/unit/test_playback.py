@@ -9,7 +9,7 @@ from ext.listener import Event, Gap, Listener
 from recorder import ledger
 from recorder.coverage import coverage
 from recorder.playback import Playback
-from recorder.takeover import SUCCESSOR_LEG
+from recorder.recording.takeover import SUCCESSOR_LEG
 from tests.support.market import S, SpoolMaker, book_frame, trade_frame
 from tests.support.special import trades_answer
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from ext.journal import Record
 from recorder.folder import DataFolder
 from recorder.playback import Playback
-from recorder.seals import read_gone
+from recorder.spool.seals import read_gone
 from tests.support.kept import SEGMENT_BYTES, keeper, mark_loaded, read_items, settle
 from tests.support.market import SpoolMaker, make_market
 from tests.unit.test_playback import Heard

@@ -1,6 +1,6 @@
 """When instruments are read again."""
 
-from recorder.refresh import LATE_S, RETRY_S, RETRY_S_MAX, SETTLE_S, SPACING_S, RefreshSchedule
+from recorder.recording.refresh import LATE_S, RETRY_S, RETRY_S_MAX, SETTLE_S, SPACING_S, RefreshSchedule
 
 
 def schedule(*categories: str, every_s: float = 3600) -> RefreshSchedule:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recorder.replay_session import Session
+from recorder.replay.session import Session
 from simulator.session import Session as SimulatedSession
 from simulator.switches import Switches
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ext.journal import RecordKind
-from recorder.lock import FolderInUseError
-from recorder.recovery import Recovered
-from recorder.segments import Segment, SpoolError, segment_path, segments
-from recorder.spool import Spool
+from recorder.spool.lock import FolderInUseError
+from recorder.spool.recovery import Recovered
+from recorder.spool.segments import Segment, SpoolError, segment_path, segments
+from recorder.spool.writer import Spool
 from tests.support.spools import START_NS, Ticks, append_frame, read_segment, said, slow_crc32c
 
 SEGMENT_BYTES = 64 << 10

@@ -12,9 +12,9 @@ from ext.dispatch import Dispatcher
 from ext.journal import Record, RecordKind
 from ext.listener import Listener
 from ext.segment import Damage
-from recorder.segments import segment_path, segments
-from recorder.spool import Spool
-from recorder.spool_reader import SpoolReader
+from recorder.spool.reader import SpoolReader
+from recorder.spool.segments import segment_path, segments
+from recorder.spool.writer import Spool
 from tests.support.spools import START_NS, Ticks, append_frame, read_segment, said, take_pending
 
 SEGMENT_BYTES = 64 << 10

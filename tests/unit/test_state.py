@@ -20,10 +20,20 @@ from ext.listener import Event, Listener, Trade
 from ext.state import columns_state, dispatcher_state, restore_dispatcher
 from ext.ticker_row import TickerRow
 from recorder.instruments import InstrumentRows
+from recorder.loading.state import (
+    State,
+    StateError,
+    load,
+    remove_beyond,
+    save,
+    state_path,
+    states,
+    thin,
+    usable,
+)
 from recorder.playback import Playback
-from recorder.segments import segment_path
+from recorder.spool.segments import segment_path
 from recorder.sql import schema
-from recorder.state import State, StateError, load, remove_beyond, save, state_path, states, thin, usable
 from recorder.wanted import Wanted
 from tests.support.calls import Script, Transcript
 from tests.support.frames import TS_MS, book_frame, trade_frame

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from engine.errors import InternalError, UsageError
-from recorder.child import Child
 from recorder.config import RecordConfig, checked
 from recorder.errors import MachineError
-from recorder.processes import Handover
+from recorder.recording.child import Child
+from recorder.recording.processes import Handover
 
 READY = "print('{\"ready\": true}', flush=True)"
 READ_HANDOVER = "import sys; handover = sys.stdin.readline()\n"

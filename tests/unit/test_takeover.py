@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from ext.journal import JournalError, Record, RecordKind
-from recorder.spool import Spool
-from recorder.spool_reader import SpoolReader
-from recorder.takeover import LEGS_APART, STANDBY_SEGMENT, SUCCESSOR_LEG, Former, Standby
+from recorder.recording.takeover import LEGS_APART, STANDBY_SEGMENT, SUCCESSOR_LEG, Former, Standby
+from recorder.spool.reader import SpoolReader
+from recorder.spool.writer import Spool
 from tests.support.spools import append_frame, take_pending
 
 OLD: dict[str, Any] = {"connection": 1, "category": "linear", "leg": 0, "topics": ["publicTrade.AAAUSDT"]}

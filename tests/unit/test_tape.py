@@ -13,9 +13,9 @@ from ext.book import OrderBook
 from ext.journal import RecordKind
 from ext.listener import Gap, Ticker, Trade
 from recorder.playback import Playback
-from recorder.segments import segment_path
-from recorder.tape import Tape
-from recorder.tape_spool import SpoolRange
+from recorder.spool.segments import segment_path
+from recorder.tape.of_spool import SpoolRange
+from recorder.tape.tape import Tape
 from tests.support.digests import Digest
 from tests.support.market import MS, START_NS, S, SpoolMaker, book_frame, make_market
 

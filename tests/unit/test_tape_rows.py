@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from ext.ticker_row import NUMBERS, TEXTS, TIMES
-from recorder.tape_rows import plain, scaled, ticker_frame, topic_of
-from recorder.tape_run import Message, TableRun
+from recorder.tape.rows import plain, scaled, ticker_frame, topic_of
+from recorder.tape.run import Message, TableRun
 from tests.support.digests import Digest
 from tests.support.listeners import Notes
 

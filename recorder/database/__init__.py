@@ -1,0 +1,1 @@
+"""The places a database may be, and its schema. docs/storage.md."""

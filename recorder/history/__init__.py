@@ -1,0 +1,1 @@
+"""Books at a time. docs/storage.md."""

@@ -1,0 +1,1 @@
+"""The processes of `tapehead record`. docs/design.md."""

@@ -1,0 +1,1 @@
+"""A recorded range as an exchange. docs/replay.md."""

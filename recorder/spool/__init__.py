@@ -1,0 +1,1 @@
+"""The log on disk: written, sealed, kept, read, checked. docs/spool.md."""

@@ -1,0 +1,1 @@
+"""A recorded range, played through the same dispatchers. docs/replay.md."""
