@@ -77,6 +77,7 @@ class OrderClient(Desk):
             account,
             self.options,
             name=f"{self.options.instance}-{boot}",
+            is_first=boot == 1,
             region=region,
             url=url,
             rest_url=rest_url,

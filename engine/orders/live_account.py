@@ -12,7 +12,7 @@ from engine.errors import AnswerError, TapeheadError
 from engine.orders.account import Account
 from engine.orders.events import AccountEvent
 from engine.orders.private import PrivateSession, Push
-from engine.orders.reconcile import Ask, Reconciler, Row, What
+from engine.orders.reconcile import Ask, Reconciler, Row, read_rows
 
 __all__ = ["LiveAccount"]
 
@@ -36,7 +36,6 @@ class LiveAccount:
         http: Http,
         *,
         categories: Iterable[str],
-        since_ms: int,
         clock: Clock,
         tell: Callable[[Sequence[AccountEvent]], object],
         on_lost: Callable[[], object],
@@ -46,7 +45,8 @@ class LiveAccount:
         self.unread = 0
         self.failed_asks = 0
         self.last_failure = ""
-        self._reconciler = Reconciler(account, categories, since_ms)
+        self._categories = tuple(categories)
+        self._reconciler = Reconciler(account, self._categories, 0)
         self._http = http
         self._clock = clock
         self._tell = tell
@@ -54,6 +54,11 @@ class LiveAccount:
         self._is_subscribed = False
         self._soon = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
+
+    def begin(self, server_ms: int, *, is_first: bool) -> None:
+        """The program starts now, by the venue's clock; unless ``is_first`` an earlier one may have sent."""
+        earlier_ms = 0 if is_first else server_ms
+        self._reconciler = Reconciler(self.account, self._categories, server_ms, earlier_ms)
 
     @property
     def is_reconciled(self) -> bool:
@@ -143,25 +148,18 @@ class LiveAccount:
         try:
             asked_ms = self._http.timestamp_ms()
             found: list[Row] = []
+            errors: list[AnswerError] = []
             async for page in self._http.pages(f"/v5/{ask.what}", ask.params, signed=True):
-                category = str(page.result.get("category") or ask.category)
-                found += [_read(ask.what, raw, category, page.time_ms) for raw in rows(page)]
+                read, unread = read_rows(ask, rows(page), page.time_ms)
+                found += read
+                errors += unread
         except TapeheadError as error:
             self.failed_asks += 1
             self.last_failure = str(error)
             self._reconciler.failed(ask, self._http.server_ms() or 0)
             return
-        self._tell(self._reconciler.answered(ask, found, asked_ms))
+        for problem in errors:
+            self.unread += 1
+            logger.error("a row of %s cannot be read: %s", ask.what, problem)
+        self._tell(self._reconciler.answered(ask, found, asked_ms, unread=len(errors)))
         self.soon()
-
-
-def _read(what: What, raw: Any, category: str, time_ms: int) -> Row:
-    match what:
-        case What.OPEN | What.HISTORY:
-            return read_order(raw, category)
-        case What.EXECUTIONS:
-            return read_execution(raw, category)
-        case What.POSITIONS:
-            return read_position(raw, category)
-        case What.WALLET:
-            return read_wallet(raw, time_ms)

@@ -98,9 +98,12 @@ class Sender:
     ) -> None:
         """Write a request, ``create``, ``amend-batch`` ..., before this returns if it goes by websocket.
 
-        Raises NotSentError, and then ``told`` is not called; else it is called once.
+        A cancel goes by REST while the websocket is down. Raises NotSentError, and then ``told`` is not
+        called; else it is called once.
         """
-        if self.is_by_websocket(category):
+        # Cancelling must not wait for a connection that is down.
+        is_other_way = _op(verb) == "cancel" and not self.is_ready(category)
+        if self.is_by_websocket(category) and not is_other_way:
             self._begin_entry(verb, category, fields, told, stamp_ms, orders)
         else:
             self._begin_rest(verb, category, fields, told)

@@ -40,6 +40,7 @@ READY_POLL_S: Final = 0.02
 class Venue:
     """Use it as ``async with``: it is left with everything closed. ``tell`` takes what the account tells.
 
+    ``name`` begins request ids, ``is_first`` says that no program of this name started before.
     ``on_change`` is called after whatever may have changed a connection, ``on_lost`` when one is lost that
     was ready.
     """
@@ -51,6 +52,7 @@ class Venue:
         options: ClientOptions,
         *,
         name: str,
+        is_first: bool,
         region: str,
         url: str | None,
         rest_url: str | None,
@@ -83,6 +85,7 @@ class Venue:
         self.key: KeyInfo | None = None
         self._environment = environment
         self._options = options
+        self._is_first = is_first
         self._clock = clock
         self._random = random
         self._opener = WebsocketOpener()
@@ -99,7 +102,6 @@ class Venue:
             self._private,
             self.rest,
             categories=options.categories,
-            since_ms=clock.now().wall_ns // 1_000_000,
             clock=clock,
             tell=tell,
             on_lost=on_lost,
@@ -117,6 +119,7 @@ class Venue:
         try:
             await self.rest.sync_clock()
             self._warn_of_clock()
+            self.live.begin(self.rest.timestamp_ms(), is_first=self._is_first)
             self.key = await check_key(self.rest, allow_withdrawal=self._options.allow_withdrawal)
             loop = asyncio.get_running_loop()
             runs = [link.run() for link in self._links] + [self.live.run(), self._keep_clock()]
@@ -147,6 +150,11 @@ class Venue:
     def is_ready(self) -> bool:
         """Whether orders can be sent and everything is known."""
         return self.is_entry_ready and self.live.is_reconciled
+
+    @property
+    def connects(self) -> int:
+        """How often a connection was opened, of both kinds."""
+        return sum(link.session.connects for link in self._links)
 
     @property
     def is_entry_ready(self) -> bool:

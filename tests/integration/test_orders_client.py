@@ -143,7 +143,7 @@ def test_a_connection_cut_after_an_order_leaves_it_kept_or_cancelled(
             await place.tell("faults", [{"fault": "cut_after"}])
             order = await orders.place(*SYMBOL, **limit(place.price()))
             await order.until(lambda order: order.state is state)
-            await becomes(lambda: orders.venue.is_ready)
+            await becomes(lambda: orders.venue.connects == 3 and orders.venue.is_ready)
             again = await orders.place(*SYMBOL, **limit(place.price()))
             await again.until(lambda order: order.state is State.LIVE)
             assert order.state is state
