@@ -1,6 +1,7 @@
 """How long from a book frame to the order it leads to, on a loopback socket, beside a bare echo?"""
 
 import asyncio
+import contextlib
 import json
 import statistics
 import subprocess
@@ -96,7 +97,7 @@ def work(spec: dict[str, Any]) -> Facts:
     given = stream.generate(traders.DEPTH, spec["messages"])
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         stream.save(given, Path(folder))
-        result = uvloop.run(trade(Path(folder), serving_core, [one(given.frames[0]) for one in everyone]))
+        result = uvloop.run(trade(Path(folder), serving_core, [one() for one in everyone]))
     for one in everyone:
         if one.name != REFERENCE:
             check(one.title, result["orders"][one.name], given, traders.QTY_TEXT)
@@ -128,7 +129,8 @@ async def trade(folder: Path, core: int, everyone: Sequence[Any]) -> Facts:
     finally:
         for one in everyone:
             one.close()
-        server.kill()
+        with contextlib.suppress(ProcessLookupError):
+            server.kill()
         await server.wait()
     facts: Facts = json.loads((folder / tick_server.RESULT_FILE).read_text())
     return facts

@@ -16,7 +16,6 @@ from benchmarks.peers.tapehead import subscribed
 from benchmarks.receivers.tapehead import Owner
 from benchmarks.stream import CATEGORY, START_TICK, START_TS_MS, SYMBOL
 from engine.bybit.instruments import Instrument
-from engine.orders.guards import Block
 from engine.orders.ids import Intents
 from engine.orders.prepared import order_frames, ticket
 from ext.book import OrderBook
@@ -65,9 +64,6 @@ class Trader:
 
     name = ""
     title = ""
-
-    def __init__(self, snapshot: bytes) -> None:
-        self.snapshot = snapshot
 
     async def start(self, port: int) -> None:
         raise NotImplementedError
@@ -132,7 +128,6 @@ class Tapehead(Trader):
             band_high=199_999_980,
             buy_room=10**12,
             orders_room=10**9,
-            blocks=Block.BOOK,
         )
         rate = RateWindow(ORDERS_PER_S)
         made = ticket(
@@ -144,10 +139,6 @@ class Tapehead(Trader):
             recv_window_ms=RECV_WINDOW_MS,
         )
         dispatcher = subscribed(self.strategy(made), DEPTH)
-        # Blocked: this one leads to no order.
-        dispatcher.feed(self.snapshot, START_TS_MS * 1_000_000)
-        limits.blocks = 0
-        limits.follow(dispatcher.book(SYMBOL, DEPTH))
         await self.connect(port, "public/linear", FrameListener(dispatcher, Owner()))
 
     def strategy(self, made: Ticket) -> Listener:
@@ -165,6 +156,8 @@ class PythonQuoter(Listener):
         self.made = made
 
     def on_book(self, book: OrderBook) -> None:
+        if self.made.limits.book is not book:
+            self.made.limits.follow(book)
         bid = book.best_bid
         if bid is not None:
             self.made.send(QTY, bid[0])

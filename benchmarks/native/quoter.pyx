@@ -21,6 +21,8 @@ cdef class Quoter(Listener):
         self._qty = qty
 
     cpdef object on_book(self, OrderBook book):
+        if self._ticket.limits.book is not book:
+            self._ticket.limits.follow(book)
         if self._ticket.send(self._qty, book._bids.keys[book._bids.end - 1]) < 0:
             self.refused += 1
 
