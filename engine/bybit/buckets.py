@@ -67,6 +67,10 @@ class Buckets:
         """Count a request that goes now."""
         self._bucket(endpoint, category).taken += [now_ms] * self._units(category, orders)
 
+    def limit(self, endpoint: str, category: str) -> int:
+        """Return how many a second the venue takes."""
+        return max(self._bucket(endpoint, category).limit, 1)
+
     def heard(self, endpoint: str, category: str, limit: int) -> None:
         """Take the allowance that an answer's header told."""
         if limit > 0:

@@ -89,7 +89,7 @@ class OrderClient(Desk):
             on_lost=self._lost,
         )
         gate = Gate(self.options.limits, account, feed, environment, clock)
-        super().__init__(account, intents, gate, venue, self._tell_all)
+        super().__init__(account, intents, gate, venue, clock, self._tell_all)
         self.teller = Teller(listener or getattr(feed, "listener", None))
         self.positions = AccountRest(venue.rest)
         self.kill_switch = KillSwitch(
@@ -147,10 +147,12 @@ class OrderClient(Desk):
         guard.block(Block.NOT_AUTHENTICATED, not self.venue.is_entry_ready)
         guard.block(Block.NOT_RECONCILED, not self.venue.live.is_reconciled)
         guard.block(Block.CLOCK, self.venue.clock_uncertainty_ms > limits.max_clock_uncertainty_ms)
+        self.fast.refresh()
 
     async def _watch_blocks(self) -> None:
         while True:
             self._set_blocks()
+            self.fast.look()
             await asyncio.sleep(0.1)
 
     def _lost(self) -> None:
@@ -160,6 +162,7 @@ class OrderClient(Desk):
 
     def _stop(self, reason: str) -> None:
         self.gate.guard.block(Block.KILLED, True)
+        self.fast.drain()
         logger.error("kill switch (%s): nothing is sent any more, all orders are cancelled", reason)
         if self._clearing is not None:
             self._clearing.cancel()

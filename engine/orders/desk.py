@@ -12,9 +12,11 @@ from engine.bybit.http import rows
 from engine.bybit.order_codes import Verdict
 from engine.bybit.trade_rest import TradeRest
 from engine.bybit.wire import AMEND_FIELDS, AmendOptions, OrderOptions, body
-from engine.errors import ConfigError, NotSentError, UsageError
+from engine.clock import Clock
+from engine.errors import ConfigError, NotSentError, RetCodeError, UsageError
 from engine.orders.account import Account, Answer
 from engine.orders.events import AccountEvent
+from engine.orders.fast_path import FastPath
 from engine.orders.gate import Gate
 from engine.orders.guards import OrderRefusedError, Refused
 from engine.orders.ids import Intents
@@ -23,6 +25,7 @@ from engine.orders.order import ORDER_RECV_WINDOW_MS, Intent, Order, State
 from engine.orders.requests import exact, order_names, read_intent, request_of
 from engine.orders.sender import Reply, item_answer
 from engine.orders.venue import Venue
+from ext.ticket import Ticket
 
 __all__ = ["Desk"]
 
@@ -33,6 +36,7 @@ CANCEL_RETRY_S: Final = 0.2
 SETTLE_COINS: Final = {"linear": ("USDT", "USDC")}
 # What a cancel may meet and be sent again: it can do nothing but cancel.
 AGAIN: Final = frozenset({Verdict.BUSY, Verdict.LIMITED, Verdict.UNKNOWN, Verdict.CLOCK})
+PARAMETER_CODE: Final = 10001  # among others: there is no such symbol
 NO_ANSWER: Final = Answer(Verdict.UNKNOWN, 0, "no answer")
 REFUSED: Final = Answer(Verdict.REFUSED, 0, "not sent")
 
@@ -48,6 +52,7 @@ class Desk:
         intents: Intents,
         gate: Gate,
         venue: Venue,
+        clock: Clock,
         tell: Callable[[Sequence[AccountEvent]], object],
     ) -> None:
         self.account = account
@@ -56,6 +61,9 @@ class Desk:
         self.venue = venue
         self._tell = tell
         self._trade = TradeRest(venue.rest, recv_window_ms=ORDER_RECV_WINDOW_MS)
+        self.fast = FastPath(
+            intents, account, gate, venue, clock, created=self._answered, amended=self._ticket_amended
+        )
 
     # placing
 
@@ -100,6 +108,14 @@ class Desk:
             if isinstance(order, LiveOrder):
                 await order.until(_is_answered)
         return found
+
+    async def prepare(self, category: str, symbol: str, **fields: Unpack[OrderOptions]) -> Ticket:
+        """Make a ticket: orders of one kind, from any callback, written before ``send`` returns.
+
+        ``fields`` are those of `place` without ``qty`` and ``price``. Raises ConfigError, UsageError.
+        """
+        await self.know(category, symbol)
+        return self.fast.prepare(self.gate.instruments[category, symbol], fields)
 
     # amending and cancelling
 
@@ -185,6 +201,7 @@ class Desk:
 
         Raises nothing for an order that cannot be cancelled now: it is tried again until that is done.
         """
+        self.fast.drain()
         while ours := [order for order in self.account.open_orders() if order.is_ours]:
             await asyncio.gather(*(self._cancel_one(order) for order in ours), return_exceptions=True)
             await asyncio.sleep(CANCEL_RETRY_S)
@@ -201,7 +218,12 @@ class Desk:
         """Read the rules of a symbol, once. Raises UsageError where there is none."""
         if self.gate.is_listed(category, symbol):
             return
-        listed = await self.venue.rest.instrument_list(category, symbol=symbol)
+        try:
+            listed = await self.venue.rest.instrument_list(category, symbol=symbol)
+        except RetCodeError as error:
+            if error.ret_code != PARAMETER_CODE:
+                raise
+            listed = []
         found = next((one for one in listed if one.get("symbol") == symbol), None)
         if found is None:
             raise UsageError(f"{category} has no symbol {symbol!r}", "see `tapehead symbols`")
@@ -284,6 +306,11 @@ class Desk:
         self.account.amended(change.order, change.qty, change.stamp_ms, answer)
         self.gate.exposed([(change.order.intent.category, change.order.intent.symbol)])
         return answer
+
+    def _ticket_amended(self, order: Order, qty: Decimal, stamp_ms: int, answer: Answer | None) -> None:
+        self._changed(_Change(order, qty, {}, stamp_ms), answer or NO_ANSWER)
+        if answer is not None:
+            self._heed(answer)
 
     async def _batch(
         self, verb: str, category: str, requests: Sequence[Mapping[str, object]]

@@ -1,6 +1,6 @@
 """Order entry over a websocket (``/v5/trade``): requests, deadlines, results. Sans-I/O."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,12 +57,19 @@ class EntrySession(LoginSession):
     def __init__(self, credentials: Credentials, name: str, *, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
         super().__init__(credentials)
         self.late_answers = 0
-        self._name = name[: REQUEST_ID_MAX - 8]
+        self._name = name[: REQUEST_ID_MAX - 10]
         self._timeout_ns = round(timeout_s * NS_PER_S)
         self._made = 0
         self._pending: dict[str, tuple[str, int]] = {}  # op and deadline; deadlines rise in this order
         self._results: list[EntryResult] = []
         self._is_leaving = False
+        # Others may write requests of their own; theirs must be known before an answer is looked at.
+        self.before_answers: Callable[[], object] | None = None
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether one more request may be written."""
+        return self.is_ready and not self._is_leaving and len(self._pending) < PENDING_MAX
 
     @property
     def pending(self) -> int:
@@ -72,7 +79,8 @@ class EntrySession(LoginSession):
     def next_id(self) -> str:
         """Return a request id that was never returned before."""
         self._made += 1
-        return f"{self._name}-{base36(self._made)}"
+        # The fast path's are orderLinkIds: no letter stands before their number.
+        return f"{self._name}-r-{base36(self._made)}"
 
     def request(
         self,
@@ -112,6 +120,8 @@ class EntrySession(LoginSession):
         return results
 
     def _received(self, message: Mapping[str, Any], now: Instant) -> None:
+        if self.before_answers is not None:
+            self.before_answers()
         code = message.get("retCode")
         if code == RESTARTING_CODE:
             self._is_leaving = True  # what is under way is still answered, then another connection is due

@@ -1,7 +1,7 @@
 """Keeps a `Guard` current with feed, account and connections, and asks it before anything is sent."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -13,6 +13,7 @@ from engine.orders.guards import Block, Refused
 from engine.orders.limits import Guard, Limits
 from engine.orders.order import Intent, Order
 from ext.book import BookState, OrderBook
+from ext.guard import GuardLimit, RateWindow
 
 __all__ = ["Books", "Gate"]
 
@@ -41,7 +42,9 @@ class Gate:
         self._account = account
         self._books = books
         self._clock = clock
-        self._listed: set[tuple[str, str]] = set()
+        self.instruments: dict[tuple[str, str], Instrument] = {}
+        self.rate = RateWindow(min(limits.max_orders_per_s, GuardLimit.ORDERS_PER_S_MAX))
+        self.before_look: Callable[[], object] | None = None  # what is not entered yet must not be overlooked
         is_other = books is not None and books.environment not in (environment, SAME_PRICES.get(environment))
         self.guard.block(Block.ENVIRONMENT, is_other)
 
@@ -61,27 +64,43 @@ class Gate:
         """Take a symbol's rules."""
         key = instrument.category, instrument.symbol
         self.guard.listed(instrument)
-        self._listed.add(key)
+        self.instruments[key] = instrument
         self.exposed([key])
 
     def is_listed(self, category: str, symbol: str) -> bool:
         """Whether a symbol's rules are known."""
-        return (category, symbol) in self._listed
+        return (category, symbol) in self.instruments
 
     def exposed(self, symbols: Iterable[tuple[str, str]]) -> None:
         """Orders or positions of these symbols changed."""
+        self._before_look()
         count = len(self._account.open_orders())
         for category, symbol in symbols:
-            if (category, symbol) in self._listed:
+            if (category, symbol) in self.instruments:
                 exposure = self._account.exposure(category, symbol)
                 self.guard.exposed(category, symbol, exposure, count)
 
     def sent(self) -> None:
         """An order went out."""
-        self.guard.sent(self._mono_ms())
+        now_ns = self._clock.now().mono_ns
+        self.guard.sent(now_ns // NS_PER_MS)
+        self.rate.note(now_ns)
+
+    def follow(self, category: str, symbol: str) -> None:
+        """Have the compiled guard of a symbol look at the book as it is, and at that of now."""
+        limits = self.guard.limits_of(category, symbol)
+        book = self._book(category, symbol) if self.guard.limits.needs_book else None
+        if limits.book is not book:
+            limits.follow(book)
+        self._refresh(category, symbol, 0.0)
+
+    def _before_look(self) -> None:
+        if self.before_look is not None:
+            self.before_look()
 
     def _refresh(self, category: str, symbol: str, ahead_ms: float) -> int:
         """Take the book as it is now; return how late its last message came, in ms."""
+        self._before_look()
         book = self._book(category, symbol)
         if book is None or book.state is not BookState.LIVE:
             self.guard.book(category, symbol, 0, 0, is_live=False)

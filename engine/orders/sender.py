@@ -109,6 +109,30 @@ class Sender:
             self._begin_rest(verb, category, fields, told)
         self.sent += 1
 
+    def before_answers(self, call: Callable[[], object]) -> None:
+        """Have this called before an answer is looked at."""
+        if self._session is not None:
+            self._session.before_answers = call
+
+    @property
+    def takes_tickets(self) -> bool:
+        """Whether the fast path may write a request now."""
+        return self._session is not None and self._session.takes_requests
+
+    def expect(self, request_id: str, verb: str, category: str, told: Told) -> None:
+        """Await the answer to a request that the fast path wrote; ``told`` is called once."""
+        self.sent += 1
+        self.buckets.take(f"order/{verb}", category, self._mono_ms())
+        if self._session is None or self.link is None:
+            raise NotSentError("order entry is not connected", "open the client")
+        try:
+            self._session.begin(request_id, f"order.{verb}", self._clock.now())
+        except NotSentError:
+            told(Reply(None, "disconnect"))  # the connection went after it was written
+            return
+        self._waiting[request_id] = (category, told)
+        self.link.flush()
+
     def take_results(self) -> None:
         """Hand on what order entry answered."""
         if self._session is None:
