@@ -51,12 +51,8 @@ class Maker:
                         await self.quote(side)
                 except (OrderRefusedError, engine.NotSentError) as refused:
                     print(side, "refused:", refused, file=sys.stderr)
-            print(
-                *(
-                    order and f"{order.intent.side} {order.price} {order.state}"
-                    for order in self.quotes.values()
-                )
-            )
+            for order in filter(None, self.quotes.values()):
+                print(order.intent.side, order.price, order.state, flush=True)
             await asyncio.sleep(INTERVAL_S)
 
 
