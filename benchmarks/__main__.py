@@ -18,6 +18,7 @@ BENCHMARKS: Final = {
     "wire": "loopback websocket to book: CPU of the receiving process",
     "load": "spool to ClickHouse, against inserting the same blocks ready-made",
     "space": "bytes per level change of our tables, of compressed JSON and of Parquet of the same rows",
+    "sizing": "bytes and CPU time a message by spool, table and process: GB a day and cores of a recording",
     "journal": "what a frame costs on its way into the spool, with fdatasync running",
     "drain": "what piled up while the database was away: how fast it is loaded, what capture notices of it",
     "venue": "recording 600 symbols at 10,000 messages a second: share of a core, share of the companion",

@@ -21,6 +21,7 @@ from recorder.errors import ExitCode, MachineError
 from recorder.folder import DataFolder
 from recorder.loading.loader import Loader
 from recorder.spool.lock import FolderInUseError, FolderLock
+from recorder.spool.segments import segments
 from recorder.verify import verify
 from tests.support.databases import embedded
 from tests.support.kept import keeper, settle
@@ -173,6 +174,23 @@ def test_segments_that_expire_while_they_are_linked(
     assert not (made.folder / expired[0].relative_to(data)).exists()
     assert tapehead("spool", "fsck", str(made.folder)).returncode == ExitCode.OK
     assert tapehead("spool", "fsck", str(data)).returncode == ExitCode.OK
+
+
+def test_newer_segments_of_what_is_left_of_the_spool(data: Path, tmp_path: Path) -> None:
+    """A restored recording goes on with the spool that the lost one had after the backup."""
+    made = back_up(DataFolder(data), tmp_path / "to")
+    last = segments(made.folder / "spool")[-1]
+    maker = SpoolMaker(data / "spool", start_ns=START_NS + 100 * S)
+    make_market(maker, 300)
+    maker.close()
+    restored = _restore(made, tmp_path / "restored")
+    for segment in segments(data / "spool"):
+        if segment.number >= last.number:
+            shutil.copy2(segment.path, restored / "spool")
+    _load(restored)
+    with embedded(restored / "clickhouse") as database:
+        assert verify(data / "spool", database, "r1").problems == []
+    _goes_on(restored)
 
 
 @pytest.mark.parametrize("is_linked", [True, False])

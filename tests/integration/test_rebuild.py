@@ -11,12 +11,15 @@ from recorder.database.clickhouse import Database
 from recorder.errors import ExitCode
 from recorder.loading import batches, decoding
 from recorder.loading.loader import Loader
+from recorder.loading.state import load as load_state
 from recorder.loading.state import states
+from recorder.queries.server import open_for_reading
 from recorder.spool.seals import read_gone
 from recorder.sql import TABLES
 from tests.support.databases import embedded
 from tests.support.kept import keeper, settle
 from tests.support.market import START_NS, S, SpoolMaker, make_market
+from tests.support.recordings import ROOT, recording, simulation, tapehead, until
 
 DAY_S = 86_400
 
@@ -156,3 +159,37 @@ def test_states_of_another_decoder_after_an_upgrade(tmp_path: Path, monkeypatch:
     assert _load("--data", str(tmp_path)) == ExitCode.OK
     with embedded(tmp_path / "clickhouse") as database:
         assert _sums(database) == after
+
+
+def test_a_takeover_by_another_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new loader does not go on from what the old version knew: it reads again, inserts nothing twice."""
+    data = tmp_path / "data"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import recorder.loading.batches as b; b.DECODER_VERSION = '0'"
+    )
+    options = ("BTCUSDT", "--tickers")
+    with simulation("--symbols", "linear:BTCUSDT", "--rate", "400", "--seed", "9") as venue:
+        monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+        with recording(venue, data, *options) as first:
+            until(lambda: first.frames() > 300, "the first segment")
+            first.stop()
+        with recording(venue, data, *options) as old:
+            until(lambda: old.frames() > 300, "the second segment")
+            until(lambda: states(data / "spool") == [1], "the state after the first segment")
+            assert load_state(data / "spool", 1).decoder_version == "0"
+            monkeypatch.delenv("PYTHONPATH")
+            with recording(venue, data, "--takeover") as new:
+                old.process.communicate(timeout=60)
+                assert old.process.returncode == 0
+                until(
+                    lambda: load_state(data / "spool", 1).decoder_version != "0",
+                    "the first segment read again",
+                )
+                new.stop()
+    with open_for_reading(data) as database:
+        versions = database.query("SELECT DISTINCT decoder_version FROM load_batch ORDER BY 1")
+        assert versions == [("0",), (batches.DECODER_VERSION,)]
+        causes = database.query("SELECT DISTINCT cause FROM gaps")
+        assert causes == [("not_running",)]  # between the first and the second start, alone
+    verified = tapehead("verify", str(data), "--json")
+    assert verified.returncode == ExitCode.OK, verified.stdout

@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import book, harness, kernels, native, peers, receivers, report, space, stream, tape, venue
+from benchmarks import (
+    book,
+    harness,
+    kernels,
+    native,
+    peers,
+    receivers,
+    report,
+    sizing,
+    space,
+    stream,
+    tape,
+    venue,
+)
 
 
 def replay(frames: list[bytes]) -> tuple[list[tuple[Decimal, Decimal]], stream.Levels]:
@@ -220,3 +233,13 @@ def test_tables_are_written_between_the_marks_only(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="has 0 blocks"):
         report.write_between_marks(page, "wire", "text")
+
+
+def test_frames_of_sizing_have_the_times_of_their_place() -> None:
+    frame = b'{"topic":"publicTrade.A","ts":1790000000000,"data":[{"T":1789999999997,"seq":17}],"cts":12}'
+    said = json.loads(sizing.at(frame, 1_790_000_500_000))
+    assert (said["ts"], said["cts"], said["data"][0]) == (
+        1_790_000_500_000,
+        1_790_000_499_999,
+        {"T": 1_790_000_499_999, "seq": 17},
+    )
