@@ -18,7 +18,7 @@ from engine.orders.account import Account, Answer
 from engine.orders.events import AccountEvent
 from engine.orders.fast_path import FastPath
 from engine.orders.gate import Gate
-from engine.orders.guards import OrderRefusedError, Refused
+from engine.orders.guards import OrderRefusedError, Refused, Rule
 from engine.orders.ids import Intents
 from engine.orders.live_order import LiveOrder
 from engine.orders.order import ORDER_RECV_WINDOW_MS, Intent, Order, State
@@ -89,7 +89,7 @@ class Desk:
         """Send orders, each with its ``symbol`` and fields, in batches; return what became of each.
 
         What a guard refused is a `Refused` in its place, and the others are sent. They count against the
-        limits one after another.
+        limits one after another. So is a batch that could not be sent: those before it were.
         """
         found: list[LiveOrder | Refused] = []
         intents = []
@@ -99,11 +99,17 @@ class Desk:
             own = {name: value for name, value in fields.items() if name != "symbol"}
             intents.append(read_intent(self._link_id(own), category, symbol, own))
         for batch in _batches(category, intents):
-            await self.venue.sender.allowance("create-batch", category, len(batch))
-            admitted = [self._admit(intent) for intent in batch]
+            admitted: list[LiveOrder | Refused] = []
+            try:
+                await self.venue.sender.allowance("create-batch", category, len(batch))
+                admitted += [self._admit(intent) for intent in batch]
+                if sent := [one for one in admitted if isinstance(one, LiveOrder)]:
+                    self._begin("create-batch", category, sent)
+            except NotSentError as error:
+                # What was admitted says so itself.
+                refused = Refused(Rule.BLOCKED, "batch", "", f"was not sent: {error}")
+                admitted += [refused] * (len(batch) - len(admitted))
             found += admitted
-            if sent := [one for one in admitted if isinstance(one, LiveOrder)]:
-                self._begin("create-batch", category, sent)
         for order in found:
             if isinstance(order, LiveOrder):
                 await order.until(_is_answered)

@@ -1,6 +1,8 @@
 """The order client on the simulator's exchange: placing, doubt, disconnects, what is left at the end."""
 
 import dataclasses
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -199,19 +201,47 @@ def test_orders_of_others_are_left_alone(tmp_path: Path) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("by", ["call", "file"])
+@pytest.mark.parametrize("by", ["call", "file", "signal"])
 def test_the_kill_switch_cancels_everything_and_stops(tmp_path: Path, by: str) -> None:
     async def main() -> None:
         file = tmp_path / "kill"
-        async with floor(tmp_path) as place, place.client(kill_file=file) as orders:
+        async with (
+            floor(tmp_path) as place,
+            place.client(kill_file=file, kill_signal=signal.SIGUSR1) as orders,
+        ):
             order = await orders.place(*SYMBOL, **limit(place.price()))
             if by == "file":
                 file.touch()
+            elif by == "signal":
+                os.kill(os.getpid(), signal.SIGUSR1)
             else:
                 await orders.kill("a test")
             assert (await order.done()).state is State.CANCELLED
             with pytest.raises(OrderRefusedError, match="kill switch is on"):
                 await orders.place(*SYMBOL, **limit(place.price()))
+
+    run(main())
+
+
+def test_a_batch_that_gets_no_allowance_leaves_those_before_it_with_their_states(tmp_path: Path) -> None:
+    async def main() -> None:
+        limits = dataclasses.replace(WIDE, max_open_orders=100, max_orders_per_s=100)
+        async with floor(tmp_path) as place, place.client(limits=limits) as orders:
+            low, symbol = place.price(), SYMBOL[1]
+            batch = [{"symbol": symbol, **limit(low, "0.001")}] * 21
+            sender, begin = orders.venue.sender, orders.venue.sender.begin
+
+            def begin_and_exhaust(*args: Any, **options: Any) -> None:
+                begin(*args, **options)
+                sender.buckets.exhausted("order/create-batch", "linear", orders.venue.live.mono_ms() + 60_000)
+
+            sender.begin = begin_and_exhaust
+            found = await orders.place_batch("linear", batch)
+            assert [isinstance(one, Refused) for one in found] == [False] * 20 + [True]
+            assert str(found[20]).startswith("batch was not sent: create-batch of linear would wait")
+            assert len(await place.open_orders()) == 20
+            left = [{"symbol": symbol, **limit(low, "0.001")}]
+            assert isinstance((await orders.place_batch("linear", left))[0], Refused)
 
     run(main())
 
