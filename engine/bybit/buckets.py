@@ -71,6 +71,10 @@ class Buckets:
         """Return how many a second the venue takes."""
         return max(self._bucket(endpoint, category).limit, 1)
 
+    def batch_max(self, endpoint: str, category: str, most: int) -> int:
+        """Return how many orders a batch may have: ``most``, or what a second's allowance takes."""
+        return most if category in ONE_UNIT_A_REQUEST else min(most, self.limit(endpoint, category))
+
     def heard(self, endpoint: str, category: str, limit: int) -> None:
         """Take the allowance that an answer's header told."""
         if limit > 0:

@@ -98,7 +98,7 @@ class Desk:
             await self.know(category, symbol)
             own = {name: value for name, value in fields.items() if name != "symbol"}
             intents.append(read_intent(self._link_id(own), category, symbol, own))
-        for batch in _batches(category, intents):
+        for batch in self._batches("create-batch", category, intents):
             admitted: list[LiveOrder | Refused] = []
             try:
                 await self.venue.sender.allowance("create-batch", category, len(batch))
@@ -148,7 +148,7 @@ class Desk:
     ) -> list[Answer | Refused]:
         """Change orders, each with its fields, in batches; return the answer or the refusal of each."""
         found: list[Answer | Refused] = []
-        for batch in _batches(category, changes):
+        for batch in self._batches("amend-batch", category, changes):
             for order, _ in batch:
                 await self.know(category, order.intent.symbol)
             await self.venue.sender.allowance("amend-batch", category, len(batch))
@@ -161,7 +161,7 @@ class Desk:
     async def cancel_batch(self, category: str, orders: Sequence[Order]) -> list[Answer]:
         """Cancel orders in batches, each batch once; return what was answered to each."""
         found: list[Answer] = []
-        for batch in _batches(category, orders):
+        for batch in self._batches("cancel-batch", category, orders):
             await self.venue.sender.allowance("cancel-batch", category, len(batch))
             found += await self._batch("cancel-batch", category, [order_names(order) for order in batch])
         return found
@@ -351,6 +351,13 @@ class Desk:
             self._heed(reply.answer)
         return reply
 
+    def _batches(self, verb: str, category: str, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        # Of a batch beyond the allowance the venue refuses the rest, order by order.
+        most = BATCH_MAX.get(category, BATCH_MAX_ELSEWHERE)
+        size = self.venue.sender.buckets.batch_max(f"order/{verb}", category, most)
+        for start in range(0, len(items), size):
+            yield items[start : start + size]
+
     def _heed(self, answer: Answer) -> None:
         if answer.verdict is Verdict.CLOCK:
             self.venue.distrust_clock()
@@ -372,9 +379,3 @@ def _is_answered(order: Order) -> bool:
 
 def _unanswered(reply: Reply) -> Answer:
     return Answer(Verdict.UNKNOWN, 0, reply.cause)
-
-
-def _batches(category: str, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    size = BATCH_MAX.get(category, BATCH_MAX_ELSEWHERE)
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -228,7 +228,7 @@ def test_a_batch_that_gets_no_allowance_leaves_those_before_it_with_their_states
         limits = dataclasses.replace(WIDE, max_open_orders=100, max_orders_per_s=100)
         async with floor(tmp_path) as place, place.client(limits=limits) as orders:
             low, symbol = place.price(), SYMBOL[1]
-            batch = [{"symbol": symbol, **limit(low, "0.001")}] * 21
+            batch = [{"symbol": symbol, **limit(low, "0.001")}] * 11
             sender, begin = orders.venue.sender, orders.venue.sender.begin
 
             def begin_and_exhaust(*args: Any, **options: Any) -> None:
@@ -237,9 +237,9 @@ def test_a_batch_that_gets_no_allowance_leaves_those_before_it_with_their_states
 
             sender.begin = begin_and_exhaust
             found = await orders.place_batch("linear", batch)
-            assert [isinstance(one, Refused) for one in found] == [False] * 20 + [True]
-            assert str(found[20]).startswith("batch was not sent: create-batch of linear would wait")
-            assert len(await place.open_orders()) == 20
+            assert [isinstance(one, Refused) for one in found] == [False] * 10 + [True]
+            assert str(found[10]).startswith("batch was not sent: create-batch of linear would wait")
+            assert len(await place.open_orders()) == 10
             left = [{"symbol": symbol, **limit(low, "0.001")}]
             assert isinstance((await orders.place_batch("linear", left))[0], Refused)
 
