@@ -1,7 +1,6 @@
 """A disk that fails under a writer: what was recorded is there, the rest is named, writing resumes."""
 
 import errno
-import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from recorder.spool.writer import Spool
 from tests.support.faulty_disk import SEGMENT_BYTES, SHORT, FaultyDisk, payload
 from tests.support.kept import read_items
 from tests.support.spools import START_NS, Ticks, said
+from tests.support.waiting import is_readable
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 60
@@ -40,7 +40,7 @@ class Writer:
     def listen(self) -> list[int]:
         """Read what it tells next; return the positions."""
         assert self.process.stdout is not None
-        assert select.select([self.process.stdout], [], [], DEADLINE_S)[0], "the writer is silent"
+        assert is_readable(self.process.stdout, DEADLINE_S), "the writer is silent"
         *lines, self._rest = (self._rest + self.process.stdout.read(4096)).split(b"\n")
         pairs = [tuple(map(int, line.split())) for line in lines]
         self.told.update(pairs)

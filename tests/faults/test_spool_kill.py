@@ -1,7 +1,6 @@
 """`kill -9` of the writer, two processes at one folder, and readers beside a writer."""
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from recorder.spool.lock import FolderInUseError
 from recorder.spool.reader import SpoolReader
 from recorder.spool.writer import Spool
 from tests.support.spools import Ticks
+from tests.support.waiting import is_readable
 
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENT_BYTES = 256 << 10
@@ -48,7 +48,7 @@ def witness(process: subprocess.Popen[bytes], lines: int) -> list[int]:
     assert process.stdout is not None
     told = b""
     while told.count(b"\n") < lines:
-        assert select.select([process.stdout], [], [], DEADLINE_S)[0], "the writer is silent"
+        assert is_readable(process.stdout, DEADLINE_S), "the writer is silent"
         told += os.read(process.stdout.fileno(), 4096)
     process.send_signal(signal.SIGKILL)
     told += process.stdout.read()

@@ -1,7 +1,6 @@
 """Spool to embedded ClickHouse: what is recorded is there, once, and nothing else."""
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from recorder.verify import book_at, verify
 from tests.support.captures import capture
 from tests.support.databases import embedded
 from tests.support.market import START_NS, S, SpoolMaker, book_frame, make_market, ticker_frame, trade_frame
+from tests.support.waiting import is_readable
 
 PROCESS_TIMEOUT_S = 60
 READ_WHOSE = """
@@ -326,7 +326,7 @@ def test_database_name_and_unreachable_server_are_clear() -> None:
 def _await_loaded(process: subprocess.Popen[str], position: int) -> None:
     """Read what the loader says of itself until it has loaded a position."""
     assert process.stdout is not None
-    while select.select([process.stdout], [], [], PROCESS_TIMEOUT_S)[0]:
+    while is_readable(process.stdout, PROCESS_TIMEOUT_S):
         line = process.stdout.readline()
         assert line, process.stderr and process.stderr.read()
         if int(line) >= position:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.folder import DataFolder
+from tests.support.waiting import is_readable
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60.0
@@ -56,8 +57,7 @@ class Simulation:
 def read_line(process: subprocess.Popen[str], timeout_s: float = TIMEOUT_S) -> str:
     """Return the next line that a process prints."""
     assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], timeout_s)
-    assert ready, f"no line within {timeout_s} s from {process.args!r}"
+    assert is_readable(process.stdout, timeout_s), f"no line within {timeout_s} s from {process.args!r}"
     line = process.stdout.readline()
     assert line, f"{process.args!r} ended: {process.poll()}"
     return line
@@ -127,7 +127,6 @@ def wait_gone(pid: int, timeout_s: float = TIMEOUT_S) -> None:
     except ProcessLookupError:
         return
     try:
-        ready, _, _ = select.select([descriptor], [], [], timeout_s)
-        assert ready, f"process {pid} still runs after {timeout_s} s"
+        assert is_readable(descriptor, timeout_s), f"process {pid} still runs after {timeout_s} s"
     finally:
         os.close(descriptor)

@@ -1,7 +1,6 @@
 """A ClickHouse server for tests: `tests.support.clickhouse_server` as a process, ordered about."""
 
 import json
-import select
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 from ext.block import Block
 from recorder.database.clickhouse import Database
 from tests.support.recordings import ROOT, TIMEOUT_S
+from tests.support.waiting import is_readable
 
 PAUSES_MAX = 500
 
@@ -94,7 +94,7 @@ class ClickHouse:
         assert self._process is not None
         assert self._process.stdout is not None
         while b"\n" not in self._unread:
-            ready, _, _ = select.select([self._process.stdout], [], [], TIMEOUT_S)
+            ready = is_readable(self._process.stdout, TIMEOUT_S)
             assert ready, f"the server said nothing for {TIMEOUT_S} s"
             more = self._process.stdout.read1(1 << 16)  # type: ignore[attr-defined]  # a BufferedReader
             assert more, f"the server ended: {self._process.wait()}"
