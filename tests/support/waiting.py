@@ -13,7 +13,7 @@ class HasDescriptor(Protocol):
 
 
 def is_readable(source: HasDescriptor | int, timeout_s: float) -> bool:
-    """Whether there is something to read, or the end, within so many seconds; for any number of open files."""
+    """Whether something can be read, or the end, within so many seconds; for any number of open files."""
     poller = select.poll()
     poller.register(source, select.POLLIN | select.POLLHUP)
     return bool(poller.poll(timeout_s * 1000))
