@@ -41,10 +41,11 @@ _ENGINE_CONFIG: Final = f"""<clickhouse>
     <uncompressed_cache_size>0</uncompressed_cache_size>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
-    <max_parts_cleaning_thread_pool_size>2</max_parts_cleaning_thread_pool_size>
     <merge_tree>
         <fsync_after_insert>1</fsync_after_insert>
         <fsync_part_directory>1</fsync_part_directory>
+        <!-- Beyond so many old parts 128 threads would remove them, and stay. -->
+        <concurrent_part_removal_threshold>1000000</concurrent_part_removal_threshold>
     </merge_tree>
 </clickhouse>
 """
