@@ -55,9 +55,10 @@ bench: build  ## every benchmark, one after the other
 	$(BIN)/python -m benchmarks venue
 	$(BIN)/python -m benchmarks tick_to_order
 
-chaos: build  ## every fault of docs/guarantees.md with 20 seeds, in virtual time; then 500 kills of real processes
+chaos: build  ## every fault of docs/guarantees.md, 20 seeds each; 500 kills of a recorder; 1,000 orders in trouble
 	$(BIN)/tapehead chaos --json
 	$(BIN)/python -m tests.kills --rounds 500 --json
+	$(BIN)/python -m tests.orders_chaos --json
 
 soak: build  ## a hundred thousand faults, ten million clean frames, a thousand reconnections; MINUTES (60) of recording
 	$(BIN)/python -m chaos

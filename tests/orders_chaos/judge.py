@@ -25,6 +25,7 @@ def judge(
         *duplicates(notes, orders),
         *contradictions(notes, orders),
         *excesses(log, position_max, open_max),
+        *leftovers(notes, exchange),
         *differences(notes, log, exchange),
     ]
 
@@ -87,6 +88,14 @@ def excesses(log: Sequence[Line], position_max: Decimal, open_max: int) -> Itera
             yield f"line {number}: {position} held, {bought} bid, {sold} offered: above {position_max}"
         if len(left) > open_max:
             yield f"line {number}: {len(left)} orders are open, more than {open_max}"
+
+
+def leftovers(notes: Sequence[Line], exchange: Line) -> Iterable[str]:
+    """Orders that are open though all but those of the end (whose wants are below 0) were cancelled."""
+    kept = {line["link"] for line in notes if line["what"] == "sent" and line["want"] < 0}
+    for row in exchange["live"]:
+        if row["orderLinkId"] not in kept:
+            yield f"{row['orderLinkId']} is open, and all that were known were cancelled"
 
 
 def differences(notes: Sequence[Line], log: Sequence[Line], exchange: Line) -> Iterable[str]:

@@ -8,6 +8,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,11 @@ async def run_trial(folder: Path, seed: int, orders: int, kills: int) -> Outcome
         async with asyncio.timeout(orders * ORDER_S + (kills + 2) * LIFE_S), trial:
             await trial.run(orders, kills)
         exchange = (await _asked(simulator, "get", "exchange/accounts"))["accounts"][0]
-        faults = await _asked(simulator, "get", "faults")
+        happened = [(await _asked(simulator, "get", name))["log"] for name in ("exchange/faults", "faults")]
     notes, lines = _lines(folder / "notes"), _lines(log)
     outcome.sent = sum(line["what"] == "sent" for line in notes)
     outcome.placed = len({line["orderId"] for line in lines if line["what"] == "order"})
-    outcome.faults.update(line["fault"] for line in (*lines, *faults.get("log", ())) if "fault" in line)
+    outcome.faults.update(line["fault"] for line in chain(*happened))
     outcome.states.update(line["state"] for line in notes if line["what"] == "state")
     outcome.failures += judge(notes, lines, exchange, position_max=POSITION_MAX, open_max=OPEN_ORDERS_MAX)
     return outcome
