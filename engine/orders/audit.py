@@ -8,11 +8,14 @@ What a payload has, by its ``record``:
     refused   op rule field value reason category orders
     order     category symbol link_id order_id before state cause status qty filled_qty is_reconciled
 
+    rest      direction path body                    direction: sent, received; body: at most 4,096 characters
+
 Headers, keys and signatures are never part of a payload: only fields that an order can have are taken, the
 value of any other is left out.
 """
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -20,13 +23,18 @@ import orjson
 from engine.bybit.wire import AMEND_FIELDS, CANCEL_FIELDS, ORDER_FIELDS, TRADING_STOP_FIELDS, wire_name
 from engine.orders.events import OrderEvent
 from engine.orders.guards import Refused
+from ext.journal import Journal
 
-__all__ = ["answer", "encoded", "order", "refused", "request"]
+__all__ = ["Trail", "answer", "encoded", "journalled", "order", "refused", "request", "rest"]
+
+logger = logging.getLogger("tapehead")
 
 Payload = dict[str, Any]
 
 MESSAGE_CHARS_MAX: Final = 256
 ORDERS_MAX: Final = 20  # the largest batch
+BODY_CHARS_MAX: Final = 4_096
+KEY_PATHS: Final = frozenset({"/v5/user/query-api"})  # whose answers name the key
 LEFT_OUT: Final = "[left out]"
 
 FIELDS: Final = frozenset(
@@ -103,6 +111,45 @@ def order(event: OrderEvent) -> Payload:
         "filled_qty": str(of.filled_qty),
         "is_reconciled": event.is_reconciled,
     }
+
+
+def rest(direction: str, path: str, body: bytes) -> Payload:
+    """Return the record of what was ``sent`` or ``received`` by a signed REST request."""
+    text = LEFT_OUT if path in KEY_PATHS else body.decode(errors="replace")[:BODY_CHARS_MAX]
+    return {"record": "rest", "direction": direction, "path": path, "body": text}
+
+
+class Trail:
+    """Gives every record to ``keep``, as bytes; where that fails, it is counted and no order is held up."""
+
+    def __init__(self, keep: Callable[[bytes], object] | None) -> None:
+        self.failures = 0
+        self._keep = keep
+
+    def put(self, make: Callable[..., Payload], *told: Any) -> None:
+        """Keep the record that ``make(*told)`` returns."""
+        if self._keep is None:
+            return
+        try:
+            self._keep(encoded(make(*told)))
+        except Exception as error:
+            if not self.failures:
+                logger.error("a record of the audit log is lost", exc_info=error)
+            self.failures += 1
+
+    def rest(self, direction: str, path: str, body: bytes) -> None:
+        """As an `engine.bybit.http.AuditHook`."""
+        self.put(rest, direction, path, body)
+
+
+def journalled(
+    journal: Journal, kind: int, now: Callable[[], tuple[int, int]], connection: int = 0
+) -> Callable[[bytes], object]:
+    """Return a ``keep`` that appends to a journal, without a disk wait; its owner commits it.
+
+    ``now()`` returns wall and monotonic clock in ns.
+    """
+    return lambda payload: journal.append_record(kind, payload, connection, *now())
 
 
 def encoded(payload: Payload) -> bytes:

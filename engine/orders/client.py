@@ -9,12 +9,13 @@ from typing import Any, Final, Self, Unpack
 
 from engine.bybit.account_rest import AccountRest
 from engine.bybit.credentials import Credentials
-from engine.bybit.http import AuditHook
 from engine.clock import Clock, SystemClock
 from engine.errors import ConfigError, TapeheadError
 from engine.orders.account import Account
+from engine.orders.audit import Trail
+from engine.orders.audit import order as order_record
 from engine.orders.desk import Desk
-from engine.orders.events import AccountEvent
+from engine.orders.events import AccountEvent, OrderEvent
 from engine.orders.gate import Books, Gate
 from engine.orders.guards import Block
 from engine.orders.ids import Intents, next_boot
@@ -41,8 +42,8 @@ class OrderClient(Desk):
     another is named. ``feed`` (an `engine.Feed`) is where guards see books; without one give
     ``limits=Limits(needs_book=False)``. ``listener`` (the feed's, unless told) gets ``on_order`` and the
     other callbacks about the account. ``credentials`` come from the environment's variables unless given.
-    ``url`` and ``rest_url`` replace the base URLs of streams and REST. ``audit`` takes what goes out and
-    comes in. Further options are those of `engine.orders.options.ClientOptions`.
+    ``url`` and ``rest_url`` replace the base URLs of streams and REST. ``audit(payload)`` takes the records of
+    `engine.orders.audit`. Further options are those of `engine.orders.options.ClientOptions`.
 
     What a method raises was not sent; what it sent has a state. One thread, one event loop.
     """
@@ -59,7 +60,7 @@ class OrderClient(Desk):
         rest_url: str | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random_module.random,
-        audit: AuditHook | None = None,
+        audit: Callable[[bytes], object] | None = None,
         **options: Unpack[ClientOptionNames],
     ) -> None:
         self.environment = environment
@@ -72,6 +73,7 @@ class OrderClient(Desk):
         boot = _count_start(self.options)
         intents = Intents(self.options.instance, boot)
         account = Account(intents.is_ours, LiveOrder)
+        self.trail = Trail(audit)
         venue = Venue(
             credentials,
             account,
@@ -83,13 +85,13 @@ class OrderClient(Desk):
             rest_url=rest_url,
             clock=clock,
             random=random,
-            audit=audit,
+            trail=self.trail,
             tell=self._tell_all,
             on_change=self._set_blocks,
             on_lost=self._lost,
         )
         gate = Gate(self.options.limits, account, feed, environment, clock)
-        super().__init__(account, intents, gate, venue, clock, self._tell_all)
+        super().__init__(account, intents, gate, venue, clock, self.trail, self._tell_all)
         self.teller = Teller(listener or getattr(feed, "listener", None))
         self.positions = AccountRest(venue.rest)
         self.kill_switch = KillSwitch(
@@ -140,6 +142,9 @@ class OrderClient(Desk):
         if not events:
             return
         self.gate.exposed({symbol for event in events if (symbol := symbol_of(event)) is not None})
+        for event in events:
+            if isinstance(event, OrderEvent):
+                self.trail.put(order_record, event)
         self.teller.tell(events)
 
     def _set_blocks(self) -> None:

@@ -14,6 +14,7 @@ from engine.bybit.trade_rest import TradeRest
 from engine.bybit.wire import AMEND_FIELDS, AmendOptions, OrderOptions, body
 from engine.clock import Clock
 from engine.errors import ConfigError, NotSentError, RetCodeError, UsageError
+from engine.orders import audit
 from engine.orders.account import Account, Answer
 from engine.orders.events import AccountEvent
 from engine.orders.fast_path import FastPath
@@ -53,6 +54,7 @@ class Desk:
         gate: Gate,
         venue: Venue,
         clock: Clock,
+        trail: audit.Trail,
         tell: Callable[[Sequence[AccountEvent]], object],
     ) -> None:
         self.account = account
@@ -60,6 +62,7 @@ class Desk:
         self.gate = gate
         self.venue = venue
         self._tell = tell
+        self._trail = trail
         self._trade = TradeRest(venue.rest, recv_window_ms=ORDER_RECV_WINDOW_MS)
         self.fast = FastPath(
             intents, account, gate, venue, clock, created=self._answered, amended=self._ticket_amended
@@ -244,6 +247,8 @@ class Desk:
         """Hold an intent against the guards and enter it into the account; from here on it counts."""
         checked = self.gate.check(intent, self.venue.ahead_ms)
         if isinstance(checked, Refused):
+            wanted = [request_of(intent)]
+            self._trail.put(audit.refused, "order.create", checked, intent.category, wanted)
             return checked
         stamp_ms = self.venue.sender.stamp_ms()
         order = self.account.sending(checked, stamp_ms, self.venue.live.mono_ms())
@@ -298,6 +303,8 @@ class Desk:
         price = exact("price", wire["price"]) if "price" in wire else None
         wanted = self.gate.check_amend(order, qty, price, self.venue.ahead_ms)
         if isinstance(wanted, Refused):
+            asked = [order_names(order) | wire]
+            self._trail.put(audit.refused, "order.amend", wanted, order.intent.category, asked)
             return wanted
         if qty is not None:
             qty = wanted.qty

@@ -19,7 +19,7 @@ from engine.orders.ids import Intents
 from engine.orders.live_order import LiveOrder
 from engine.orders.order import ORDER_RECV_WINDOW_MS, Order
 from engine.orders.prepared import Fields, set_clock, ticket
-from engine.orders.requests import read_intent
+from engine.orders.requests import read_intent, request_of
 from engine.orders.sender import Reply
 from engine.orders.venue import Venue
 from ext.guard import RateWindow
@@ -49,6 +49,7 @@ class _Written:
     verb: str
     request_id: str
     order: Order | None
+    request: Mapping[str, object]
     qty: Decimal
     stamp_ms: int
 
@@ -126,7 +127,7 @@ class FastPath:
         self._guards.exposed({(one.kind.category, one.kind.symbol) for one in written})
         for one in written:
             told = partial(self._answered, one)
-            self._venue.sender.expect(one.request_id, one.verb, one.kind.category, told)
+            self._venue.sender.expect(one.request_id, one.verb, one.kind.category, one.request, told)
             self._heed_allowance(one.verb, one.kind.category)
 
     # inside
@@ -138,7 +139,7 @@ class FastPath:
         self,
         of: Ticket,
         op: int,
-        request: int,
+        request_number: int,
         number: int,
         qty: int,
         price: int,
@@ -155,11 +156,18 @@ class FastPath:
             intent = read_intent(link_id, kind.category, kind.symbol, fields)
             order: Order | None = self._account.sending(intent, stamp_ms, sent_ns // NS_PER_MS)
             self._guards.guard.sent(sent_ns // NS_PER_MS)
+            request = request_of(intent)
         else:
             order = self._account.order(link_id)
-            if op == Op.AMEND and order is not None:
-                self._account.amending(order, quantity, stamp_ms)
-        return _Written(of, kind, VERBS[Op(op)], of.link_id(request), order, quantity, stamp_ms)
+            request = {"symbol": kind.symbol, "orderLinkId": link_id}
+            if op == Op.AMEND:
+                new_price = Decimal(price).scaleb(-of.price_scale)
+                request |= {"qty": format(quantity, "f"), "price": format(new_price, "f")}
+                if order is not None:
+                    self._account.amending(order, quantity, stamp_ms)
+        return _Written(
+            of, kind, VERBS[Op(op)], of.link_id(request_number), order, request, quantity, stamp_ms
+        )
 
     def _answered(self, written: _Written, reply: Reply) -> None:
         self._heed_allowance(written.verb, written.kind.category)

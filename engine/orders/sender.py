@@ -14,6 +14,7 @@ from engine.bybit.http import Http, RestAnswer, is_surely_refused
 from engine.bybit.order_codes import Verdict, http_verdict, verdict
 from engine.clock import Clock
 from engine.errors import HttpStatusError, NotSentError, RetCodeError, TapeheadError
+from engine.orders import audit
 from engine.orders.account import Answer
 from engine.orders.entry import EntryItem, EntryResult, EntrySession, batch_items
 from engine.orders.link import Link
@@ -47,7 +48,13 @@ class Sender:
     """Order requests of one account. ``link`` is that of order entry, None where the venue has none."""
 
     def __init__(
-        self, http: Http, session: EntrySession | None, *, clock: Clock, recv_window_ms: int
+        self,
+        http: Http,
+        session: EntrySession | None,
+        *,
+        clock: Clock,
+        recv_window_ms: int,
+        trail: audit.Trail,
     ) -> None:
         self.link: Link | None = None
         self.sent = 0
@@ -55,6 +62,7 @@ class Sender:
         self._session = session
         self._clock = clock
         self._recv_window_ms = recv_window_ms
+        self._trail = trail
         self._waiting: dict[str, tuple[str, Told]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -119,10 +127,13 @@ class Sender:
         """Whether the fast path may write a request now."""
         return self._session is not None and self._session.takes_requests
 
-    def expect(self, request_id: str, verb: str, category: str, told: Told) -> None:
+    def expect(
+        self, request_id: str, verb: str, category: str, fields: Mapping[str, object], told: Told
+    ) -> None:
         """Await the answer to a request that the fast path wrote; ``told`` is called once."""
         self.sent += 1
         self.buckets.take(f"order/{verb}", category, self._mono_ms())
+        self._trail.put(audit.request, "ws", f"order.{verb}", request_id, category, [fields])
         if self._session is None or self.link is None:
             raise NotSentError("order entry is not connected", "open the client")
         try:
@@ -139,6 +150,10 @@ class Sender:
             return
         for result in self._session.take_results():
             category, told = self._waiting.pop(result.request_id)
+            orders = [(one.code, one.message, one.order_id, one.order_link_id) for one in result.items]
+            self._trail.put(
+                audit.answer, "ws", result.op, result.request_id, result.code, result.message, orders
+            )
             self._heard(result, category)
             told(_entry_reply(result))
 
@@ -157,6 +172,9 @@ class Sender:
         op = f"order.{verb}"
         request_id = self._session.request(op, fields, now, stamp_ms=stamp_ms, recv_window_ms=window_ms)
         self._waiting[request_id] = (category, told)
+        inner = {name: value for name, value in fields.items() if name != "category"}
+        sent = inner.get("request", [inner])
+        self._trail.put(audit.request, "ws", op, request_id, category, sent)
         self.buckets.take(f"order/{verb}", category, self._mono_ms(), orders)
         self.link.flush()
 

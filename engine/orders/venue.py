@@ -9,13 +9,13 @@ from typing import Final, Self
 
 from engine.bybit.credentials import Credentials
 from engine.bybit.endpoints import private_url, trade_url
-from engine.bybit.http import AuditHook
 from engine.bybit.remedies import remedy
 from engine.bybit.rest import RestClient
 from engine.clock import Clock
 from engine.config import FeedOptions
 from engine.errors import ConnectError, RetCodeError, TapeheadError
 from engine.orders.account import Account
+from engine.orders.audit import Trail
 from engine.orders.entry import EntrySession
 from engine.orders.events import AccountEvent
 from engine.orders.key import KeyInfo, check_key
@@ -58,7 +58,7 @@ class Venue:
         rest_url: str | None,
         clock: Clock,
         random: Callable[[], float],
-        audit: AuditHook | None,
+        trail: Trail,
         tell: Callable[[Sequence[AccountEvent]], object],
         on_change: Callable[[], object],
         on_lost: Callable[[], object],
@@ -72,7 +72,7 @@ class Venue:
             timeout_s=options.answer_timeout_s,
             clock=clock,
             random=random,
-            audit=audit,
+            audit=trail.rest,
         )
         wanted = topics(
             options.categories,
@@ -96,7 +96,9 @@ class Venue:
         self._entry = (
             None if entry_url is None else EntrySession(credentials, name, timeout_s=options.answer_timeout_s)
         )
-        self.sender = Sender(self.rest, self._entry, clock=clock, recv_window_ms=ORDER_RECV_WINDOW_MS)
+        self.sender = Sender(
+            self.rest, self._entry, clock=clock, recv_window_ms=ORDER_RECV_WINDOW_MS, trail=trail
+        )
         self.live = LiveAccount(
             account,
             self._private,

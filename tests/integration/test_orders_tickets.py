@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from engine.errors import ConfigError, UsageError
@@ -14,7 +15,7 @@ from engine.orders.guards import Block, Rule
 from engine.orders.prepared import refused
 from ext.ticket import Ticket
 from tests.support.loops import run
-from tests.support.trading import SYMBOL, WIDE, Floor, becomes, floor
+from tests.support.trading import KEY, SECRET, SYMBOL, WIDE, Floor, becomes, floor
 
 BUY: dict[str, Any] = {"side": "Buy", "order_type": "Limit", "time_in_force": "PostOnly"}
 
@@ -162,5 +163,44 @@ def test_a_ticket_is_of_a_known_symbol_and_of_a_venue_that_takes_them(tmp_path: 
         async with floor(tmp_path) as place, place.client() as orders:
             with pytest.raises(ConfigError, match="different for every order"):
                 await orders.prepare(*SYMBOL, qty="0.01", **BUY)
+
+    run(main())
+
+
+def test_the_audit_log_has_every_request_and_answer_of_both_ways(tmp_path: Path) -> None:
+    async def main() -> None:
+        kept: list[bytes] = []
+        async with floor(tmp_path) as place, place.client(audit=kept.append) as orders:
+            ticket = await orders.prepare(*SYMBOL, **BUY)
+            number = ticket.send(10, low(place, ticket))
+            ticket.amend(number, 20, low(place, ticket))
+            order = await orders.place(
+                *SYMBOL, side="Buy", order_type="Limit", qty="0.01", price=place.price()
+            )
+            with pytest.raises(OrderRefusedError):
+                await orders.place(*SYMBOL, side="Buy", order_type="Limit", qty="0.0001", price="1")
+            await orders.cancel(order)
+            await order.done()
+            await becomes(lambda: orders.trail.failures == 0)
+        text = b"\n".join(kept).decode()
+        assert KEY not in text
+        assert SECRET not in text
+        records = [orjson.loads(one) for one in kept]
+        by_kind = {
+            kind: [one for one in records if one["record"] == kind]
+            for kind in ("request", "answer", "refused", "order", "rest")
+        }
+        asked = [(one["op"], one["orders"][0]["orderLinkId"]) for one in by_kind["request"]]
+        assert asked[:4] == [
+            ("order.create", ticket.link_id(number)),
+            ("order.amend", ticket.link_id(number)),
+            ("order.create", order.link_id),
+            ("order.cancel", order.link_id),
+        ]
+        answered = {one["request_id"] for one in by_kind["answer"]}
+        assert answered == {one["request_id"] for one in by_kind["request"]}
+        assert [one["rule"] for one in by_kind["refused"]] == ["MIN_QTY"]
+        assert {one["link_id"] for one in by_kind["order"]} == {ticket.link_id(number), order.link_id}
+        assert any(one["path"] == "/v5/order/realtime" for one in by_kind["rest"])
 
     run(main())

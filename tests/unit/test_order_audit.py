@@ -1,14 +1,18 @@
 """The audit log's payloads: what was asked and answered, and nothing that is secret."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import orjson
+import pytest
 
 from engine.orders import audit
 from engine.orders.account import Account
 from engine.orders.events import OrderEvent
 from engine.orders.guards import Refused, Rule
+from ext.journal import Journal, Record, RecordKind
 from tests.support.order_rows import SENT_MS, intent, order_row
+from tests.support.spools import START_NS, Segments
 
 FIELDS = {"symbol": "BTCUSDT", "side": "Buy", "qty": Decimal("0.010"), "reduceOnly": False, "positionIdx": 0}
 
@@ -61,3 +65,33 @@ def test_a_refusal_and_a_change() -> None:
 
 def test_a_record_is_bounded() -> None:
     assert len(audit.request("ws", "x", "r", "linear", [FIELDS] * 99)["orders"]) == audit.ORDERS_MAX
+
+
+def test_a_log_that_fails_holds_up_nothing_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    def full(payload: bytes) -> None:
+        raise OSError(len(payload))
+
+    trail = audit.Trail(full)
+    for _ in range(2):
+        trail.put(audit.rest, "sent", "/v5/order/cancel-all", b"{}")
+    assert trail.failures == 2
+    assert caplog.text.count("a record of the audit log is lost") == 1
+
+
+def test_what_rest_says_of_the_key_is_left_out() -> None:
+    assert audit.rest("received", "/v5/user/query-api", b'{"apiKey":"k3y"}')["body"] == audit.LEFT_OUT
+    assert audit.rest("sent", "/v5/order/cancel-all", b"x" * 9_999)["body"] == "x" * audit.BODY_CHARS_MAX
+
+
+def test_records_of_a_journal(tmp_path: Path) -> None:
+    segments = Segments(tmp_path)
+    journal = Journal(segments, START_NS, 1)
+    trail = audit.Trail(audit.journalled(journal, RecordKind.NOTED + 1, lambda: (START_NS, 2), connection=3))
+    trail.rest("sent", "/v5/order/cancel-all", b"{}")
+    journal.commit()
+    *_, record = segments.records()
+    assert isinstance(record, Record)
+    assert (record.kind, record.connection, record.recv_ns) == (RecordKind.NOTED + 1, 3, START_NS)
+    assert orjson.loads(record.payload)["path"] == "/v5/order/cancel-all"
+    journal.close()
+    segments.close()
