@@ -18,8 +18,8 @@ import engine
 from engine.orders import Limits, LiveOrder, OrderClient, OrderEvent, OrderRefusedError, State
 
 SYMBOL = ("linear", "BTCUSDT")
-POSITION_MAX = Decimal("0.15")
-OPEN_ORDERS_MAX = 12
+POSITION_MAX = Decimal("0.06")
+OPEN_ORDERS_MAX = 5
 LANES = 6
 QUANTITIES = ("0.01", "0.02", "0.05")
 QUIET_S = 2.5  # nothing new for so long: nothing is on its way any more
