@@ -75,6 +75,11 @@ class Credentials:
         other.environment, other.key, other.__sign = environment, self.key, self.__sign
         return other
 
+    @property
+    def mark(self) -> str:
+        """What tells keys apart where the key itself must not be: 16 hex digits of its hash."""
+        return hashlib.sha256(self.key.encode()).hexdigest()[:16]
+
     def sign(self, text: str) -> str:
         """Return the signature of a text: lowercase hex of HMAC, base64 of RSA."""
         return self.__sign(text.encode())

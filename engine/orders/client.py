@@ -42,8 +42,8 @@ class OrderClient(Desk):
     another is named. ``feed`` (an `engine.Feed`) is where guards see books; without one give
     ``limits=Limits(needs_book=False)``. ``listener`` (the feed's, unless told) gets ``on_order`` and the
     other callbacks about the account. ``credentials`` come from the environment's variables unless given.
-    ``url`` and ``rest_url`` replace the base URLs of streams and REST. ``audit(payload)`` takes the records of
-    `engine.orders.audit`. Further options are those of `engine.orders.options.ClientOptions`.
+    ``url`` and ``rest_url`` replace the base URLs of streams and REST. ``audit(payload)`` takes the records
+    of `engine.orders.audit`. Further options are those of `engine.orders.options.ClientOptions`.
 
     What a method raises was not sent; what it sent has a state. One thread, one event loop.
     """
@@ -98,7 +98,12 @@ class OrderClient(Desk):
             self._stop, file=self.options.kill_file, signal_number=self.options.kill_signal
         )
         self._watchdog = Watchdog(
-            environment, self.options, venue.rest.url, intents.prefix, on_gone=self._unwatched
+            environment,
+            self.options,
+            credentials.mark,
+            venue.rest.url,
+            intents.prefix,
+            on_gone=self._unwatched,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._clearing: asyncio.Task[None] | None = None

@@ -17,7 +17,7 @@ from typing import Final
 from engine.bybit.credentials import Credentials
 from engine.bybit.http import Http, rows
 from engine.bybit.trade_rest import TradeRest
-from engine.errors import ConnectError, TapeheadError
+from engine.errors import ConnectError, TapeheadError, UsageError
 from engine.orders.options import ClientOptions
 from engine.orders.order import ORDER_RECV_WINDOW_MS
 from engine.orders.reconcile import SWEEPS
@@ -46,13 +46,14 @@ class Watchdog:
         self,
         environment: str,
         options: ClientOptions,
+        key_mark: str,
         rest_url: str,
         prefix: str,
         *,
         on_gone: Callable[[], object],
     ) -> None:
         self._arguments = [
-            *("--environment", environment, "--url", rest_url, "--prefix", prefix),
+            *("--environment", environment, "--key-mark", key_mark, "--url", rest_url, "--prefix", prefix),
             *("--silence-s", str(options.watchdog_s), "--categories", *options.categories),
         ]
         self._on_gone = on_gone
@@ -122,13 +123,11 @@ class Watch:
         """Wait for beats; at silence cancel, again and again while it lasts. Returns at a goodbye."""
         reader = await _stdin()
         while True:
-            try:
-                async with asyncio.timeout(silence_s):
-                    beats = await reader.read(1024)
-            except TimeoutError:
-                beats = BEAT
+            reading = asyncio.ensure_future(reader.read(1024))
+            while not (await asyncio.wait([reading], timeout=silence_s))[0]:
                 logger.error("watchdog: no sign of life for %g s", silence_s)
-                await self.cancel()
+                await self.cancel(reading.done)
+            beats = reading.result()
             if GOODBYE in beats:
                 return
             if not beats:
@@ -136,11 +135,11 @@ class Watch:
                 await self.cancel()
                 return
 
-    async def cancel(self) -> None:
-        """Cancel what is ours until nothing is left, and nothing can appear any more."""
+    async def cancel(self, is_back: Callable[[], bool] = lambda: False) -> None:
+        """Cancel what is ours until nothing is left and nothing can appear any more, or the parent is back."""
         loop = asyncio.get_running_loop()
         quiet_since = started = loop.time()
-        while loop.time() - quiet_since < LATE_S:
+        while loop.time() - quiet_since < LATE_S and not is_back():
             if loop.time() - started > GIVE_UP_S:
                 logger.error("watchdog: gave up after %g s, look at the account", GIVE_UP_S)
                 return
@@ -182,6 +181,9 @@ async def _stdin() -> asyncio.StreamReader:
 
 async def _watch(arguments: argparse.Namespace) -> None:
     credentials = Credentials.load(arguments.environment)
+    if credentials.mark != arguments.key_mark:
+        problem = "the key that the watchdog found is not the client's"
+        raise UsageError(problem, "give it the client's own, in variables or in a key file")
     async with Http(arguments.environment, url=arguments.url, credentials=credentials) as http:
         await http.sync_clock()
         os.write(sys.stdout.fileno(), READY)
@@ -192,6 +194,7 @@ def main() -> int:
     """Run the process."""
     parser = argparse.ArgumentParser(prog="watchdog")
     parser.add_argument("--environment", required=True)
+    parser.add_argument("--key-mark", required=True)
     parser.add_argument("--url", required=True)
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--silence-s", type=float, required=True)

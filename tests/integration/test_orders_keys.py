@@ -106,6 +106,24 @@ def test_a_clock_that_is_wrong_is_told_and_does_not_matter(
     assert f"this machine's clock is {seconds} s {word} the venue's: set it (NTP)" in caplog.text
 
 
+def test_a_watchdog_that_finds_another_key_is_no_watchdog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAPEHEAD_TESTNET_KEY", "another")
+    monkeypatch.setenv("TAPEHEAD_TESTNET_SECRET", DUMMY)
+
+    async def main() -> None:
+        async with floor(tmp_path) as place:
+            with pytest.raises(engine.ConnectError, match="watchdog"):
+                async with place.client(watchdog_s=1):
+                    pass
+
+    run(main(), 60)
+    said = capfd.readouterr().err
+    assert "the key that the watchdog found is not the client's" in said
+    assert DUMMY not in said
+
+
 PARENT = """
 import asyncio, os, sys
 from decimal import Decimal
