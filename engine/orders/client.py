@@ -31,6 +31,7 @@ __all__ = ["OrderClient"]
 
 logger = logging.getLogger("tapehead")
 
+KILL_RETRY_S: Final = 1.0
 CLEAR_S: Final = 15.0  # how long cancelling all of ours may take at the end
 
 
@@ -155,7 +156,8 @@ class OrderClient(Desk):
     def _set_blocks(self) -> None:
         guard, limits = self.gate.guard, self.options.limits
         guard.block(Block.NOT_AUTHENTICATED, not self.venue.is_entry_ready)
-        guard.block(Block.NOT_RECONCILED, not self.venue.live.is_reconciled)
+        is_known = self.venue.live.is_reconciled and self.venue.fault is None
+        guard.block(Block.NOT_RECONCILED, not is_known)
         guard.block(Block.CLOCK, self.venue.clock_uncertainty_ms > limits.max_clock_uncertainty_ms)
         self.fast.refresh()
 
@@ -190,7 +192,7 @@ class OrderClient(Desk):
         self._clearing = self._spawn(clearing)
 
     async def _cancel_everything(self) -> None:
-        """Cancel ours one by one and all by REST; what fails is tried again, until nothing is open."""
+        """Cancel all by REST, then what is left one by one, again and again until nothing is open."""
         while True:
             results = await asyncio.gather(
                 *(self.cancel_all(category) for category in self.options.categories if category != "inverse"),
@@ -202,7 +204,11 @@ class OrderClient(Desk):
                 return
             for failure in failures:
                 logger.error("kill switch: %s", failure)
-            await asyncio.sleep(1.0)
+            # REST may be banned, and of spot it takes no conditional ones.
+            left = self.account.open_orders()
+            await asyncio.gather(*(self._cancel_one(order) for order in left), return_exceptions=True)
+            if self.account.open_orders():
+                await asyncio.sleep(KILL_RETRY_S)
 
     def _inverse_symbols(self) -> set[tuple[str, str]]:
         return {("inverse", order.intent.symbol) for order in self.account.open_orders("inverse")}

@@ -117,7 +117,8 @@ class LiveAccount:
                 logger.error(
                     "a row of %s cannot be read, everything is asked for again: %s", push.topic, error
                 )
-                self._sweep()
+                if self._is_subscribed:  # else a sweep is to come
+                    self._sweep()
             else:
                 self._tell(events)
 
@@ -156,6 +157,12 @@ class LiveAccount:
         except TapeheadError as error:
             self.failed_asks += 1
             self.last_failure = str(error)
+            self._reconciler.failed(ask, self._http.server_ms() or 0)
+            return
+        except Exception as error:
+            self.failed_asks += 1
+            self.last_failure = repr(error)
+            logger.error("fault in a question for %s, asked again", ask.what, exc_info=error)
             self._reconciler.failed(ask, self._http.server_ms() or 0)
             return
         for problem in errors:

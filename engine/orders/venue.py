@@ -113,6 +113,7 @@ class Venue:
         if self._entry is not None and entry_url is not None:
             self.sender.link = self._link(self._entry, entry_url, self._entry_changed)
             self._links.append(self.sender.link)
+        self.fault: BaseException | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._soon = asyncio.Event()
 
@@ -126,6 +127,8 @@ class Venue:
             loop = asyncio.get_running_loop()
             runs = [link.run() for link in self._links] + [self.live.run(), self._keep_clock()]
             self._tasks = [loop.create_task(run) for run in runs]
+            for task in self._tasks:
+                task.add_done_callback(self._ended)
             async with asyncio.timeout(self._options.ready_timeout_s):
                 while not self.is_ready:
                     self._check_logins()
@@ -204,6 +207,13 @@ class Venue:
         if self._was_ready and not is_ready:
             self._on_lost()
         self._was_ready = is_ready
+        self._on_change()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        self.fault = task.exception()
+        logger.error("fault in the order client: nothing is sent any more", exc_info=self.fault)
         self._on_change()
 
     async def _keep_clock(self) -> None:

@@ -136,7 +136,7 @@ class Watch:
                 return
 
     async def cancel(self, is_back: Callable[[], bool] = lambda: False) -> None:
-        """Cancel what is ours until nothing is left and nothing can appear any more, or the parent is back."""
+        """Cancel what is ours until none is left and none can appear any more, or the parent is back."""
         loop = asyncio.get_running_loop()
         quiet_since = started = loop.time()
         while loop.time() - quiet_since < LATE_S and not is_back():

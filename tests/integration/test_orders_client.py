@@ -1,5 +1,6 @@
 """The order client on the simulator's exchange: placing, doubt, disconnects, what is left at the end."""
 
+import asyncio
 import dataclasses
 import os
 import signal
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.bybit.order_codes import Verdict
+from engine.errors import HttpStatusError
 from engine.orders import OrderRefusedError, Refused, State
 from tests.support.loops import run
 from tests.support.trading import SYMBOL, WIDE, becomes, floor
@@ -242,6 +244,44 @@ def test_a_batch_that_gets_no_allowance_leaves_those_before_it_with_their_states
             assert len(await place.open_orders()) == 10
             left = [{"symbol": symbol, **limit(low, "0.001")}]
             assert isinstance((await orders.place_batch("linear", left))[0], Refused)
+
+    run(main())
+
+
+def test_the_kill_switch_cancels_one_by_one_where_rest_does_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with floor(tmp_path) as place, place.client() as orders:
+            order = await orders.place(*SYMBOL, **limit(place.price()))
+            await order.until(lambda order: order.state is State.LIVE)
+            refusals = [HttpStatusError("rest", 403, "wait ten minutes")]
+            cancel_all = orders.cancel_all
+
+            async def once_banned(*symbol: str, **options: str) -> int:
+                if refusals:
+                    raise refusals.pop()
+                return int(await cancel_all(*symbol, **options))
+
+            orders.cancel_all = once_banned
+            kill = asyncio.create_task(orders.kill("a test"))
+            await order.done()
+            assert (await place.open_orders(), order.state) == ([], State.CANCELLED)
+            await kill
+
+    run(main())
+
+
+def test_after_a_fault_inside_nothing_is_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with floor(tmp_path) as place, place.client() as orders:
+
+            def fails(now_ms: int) -> None:
+                raise AssertionError(now_ms)
+
+            orders.account.passed = fails
+            await becomes(lambda: orders.venue.fault is not None)
+            with pytest.raises(OrderRefusedError, match="is not reconciled"):
+                await orders.place(*SYMBOL, **limit(place.price()))
+            assert "fault in the order client: nothing is sent any more" in caplog.text
 
     run(main())
 
