@@ -49,7 +49,7 @@ class Maker:
                 try:
                     if self.book.state is engine.BookState.LIVE:
                         await self.quote(side)
-                except (OrderRefusedError, engine.NotSentError) as refused:
+                except (OrderRefusedError, engine.TapeheadError) as refused:
                     print(side, "refused:", refused, file=sys.stderr)
             for order in filter(None, self.quotes.values()):
                 print(order.intent.side, order.price, order.state, flush=True)

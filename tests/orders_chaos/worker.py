@@ -19,8 +19,8 @@ from engine.orders import Limits, LiveOrder, OrderClient, OrderEvent, OrderRefus
 
 SYMBOL = ("linear", "BTCUSDT")
 POSITION_MAX = Decimal("0.06")
-OPEN_ORDERS_MAX = 5
-LANES = 6
+OPEN_ORDERS_MAX = 8
+LANES = 10
 QUANTITIES = ("0.01", "0.02", "0.05")
 QUIET_S = 2.5  # nothing new for so long: nothing is on its way any more
 KEPT_AT_THE_END = 3
