@@ -11,7 +11,7 @@ from engine.bybit import instruments
 from engine.bybit.http import rows
 from engine.bybit.order_codes import Verdict
 from engine.bybit.trade_rest import TradeRest
-from engine.bybit.wire import AMEND_FIELDS, AmendOptions, OrderOptions, body
+from engine.bybit.wire import AmendOptions, OrderOptions
 from engine.clock import Clock
 from engine.errors import ConfigError, NotSentError, RetCodeError, UsageError
 from engine.orders import audit
@@ -23,7 +23,7 @@ from engine.orders.guards import OrderRefusedError, Refused, Rule
 from engine.orders.ids import Intents
 from engine.orders.live_order import LiveOrder
 from engine.orders.order import ORDER_RECV_WINDOW_MS, Intent, Order, State
-from engine.orders.requests import exact, order_names, read_intent, request_of
+from engine.orders.requests import order_names, read_change, read_intent, request_of
 from engine.orders.sender import Reply, item_answer
 from engine.orders.venue import Venue
 from ext.ticket import Ticket
@@ -150,11 +150,17 @@ class Desk:
         self, category: str, changes: Sequence[tuple[Order, Mapping[str, Any]]]
     ) -> list[Answer | Refused]:
         """Change orders, each with its fields, in batches; return the answer or the refusal of each."""
+        for _, fields in changes:
+            read_change(fields)  # before any of them counts
         found: list[Answer | Refused] = []
         for batch in self._batches("amend-batch", category, changes):
             for order, _ in batch:
                 await self.know(category, order.intent.symbol)
-            await self.venue.sender.allowance("amend-batch", category, len(batch))
+            try:
+                await self.venue.sender.allowance("amend-batch", category, len(batch))
+            except NotSentError:
+                found += [REFUSED] * len(batch)
+                continue
             held = [self._change(order, fields) for order, fields in batch]
             sent = [one for one in held if not isinstance(one, Refused)]
             answers = iter(await self._batch("amend-batch", category, [one.request for one in sent]))
@@ -165,7 +171,11 @@ class Desk:
         """Cancel orders in batches, each batch once; return what was answered to each."""
         found: list[Answer] = []
         for batch in self._batches("cancel-batch", category, orders):
-            await self.venue.sender.allowance("cancel-batch", category, len(batch))
+            try:
+                await self.venue.sender.allowance("cancel-batch", category, len(batch))
+            except NotSentError:
+                found += [REFUSED] * len(batch)
+                continue
             found += await self._batch("cancel-batch", category, [order_names(order) for order in batch])
         return found
 
@@ -241,7 +251,11 @@ class Desk:
     # inside
 
     def _link_id(self, fields: Mapping[str, Any]) -> str:
-        return str(fields.get("order_link_id") or self.intents.next())
+        own = str(fields.get("order_link_id") or "")
+        if self.intents.is_to_come(own):
+            rule = "is one that this client will give itself"
+            raise ConfigError("order_link_id", own, rule, "choose another, or leave it out")
+        return own or self.intents.next()
 
     def _admit(self, intent: Intent) -> LiveOrder | Refused:
         """Hold an intent against the guards and enter it into the account; from here on it counts."""
@@ -296,11 +310,7 @@ class Desk:
 
     def _change(self, order: Order, fields: Mapping[str, Any]) -> "_Change | Refused":
         """Hold an amendment against the guards; from here on it counts."""
-        wire = body(fields, AMEND_FIELDS)
-        if not wire:
-            raise ConfigError("fields", "", "nothing is to be changed", "give qty=... or price=...")
-        qty = exact("qty", wire["qty"]) if "qty" in wire else None
-        price = exact("price", wire["price"]) if "price" in wire else None
+        wire, qty, price = read_change(fields)
         wanted = self.gate.check_amend(order, qty, price, self.venue.ahead_ms)
         if isinstance(wanted, Refused):
             asked = [order_names(order) | wire]

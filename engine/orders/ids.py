@@ -42,6 +42,13 @@ class Intents:
         except OverflowError as error:
             raise UsageError(str(error), "start again") from error
 
+    def is_to_come(self, link_id: str) -> bool:
+        """Whether `next` or the fast path will give this id, and has not yet."""
+        prefix = self.numbers.prefix
+        digits = link_id.removeprefix(prefix)
+        is_number = digits.isascii() and digits.isalnum() and link_id.startswith(prefix)
+        return is_number and int(digits, 36) > self.numbers.number
+
     def is_ours(self, link_id: str) -> bool:
         """Whether an order was sent by this instance, now or in an earlier start."""
         return link_id.startswith(self.prefix)

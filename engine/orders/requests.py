@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from engine.bybit.wire import ORDER_FIELDS, body
+from engine.bybit.wire import AMEND_FIELDS, ORDER_FIELDS, body
 from engine.errors import ConfigError
 from engine.orders.order import Intent, Order
 
-__all__ = ["exact", "order_names", "read_intent", "request_of"]
+__all__ = ["exact", "order_names", "read_change", "read_intent", "request_of"]
 
 SIDES: Final = ("Buy", "Sell")
 ORDER_TYPES: Final = ("Limit", "Market")
@@ -51,6 +51,16 @@ def read_intent(link_id: str, category: str, symbol: str, fields: Mapping[str, o
         market_unit=str(wire.get("marketUnit", "")),
         options={name: value for name, value in wire.items() if name not in OWN},
     )
+
+
+def read_change(fields: Mapping[str, Any]) -> tuple[dict[str, object], Decimal | None, Decimal | None]:
+    """Return an amendment as it goes out, its quantity and price. Raises ConfigError."""
+    wire = body(fields, AMEND_FIELDS)
+    if not wire:
+        raise ConfigError("fields", "", "nothing is to be changed", "give qty=... or price=...")
+    qty = exact("qty", wire["qty"]) if "qty" in wire else None
+    price = exact("price", wire["price"]) if "price" in wire else None
+    return wire, qty, price
 
 
 def request_of(intent: Intent) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.bybit.order_codes import Verdict
-from engine.errors import HttpStatusError
+from engine.errors import ConfigError, HttpStatusError
 from engine.orders import OrderRefusedError, Refused, State
 from tests.support.loops import run
 from tests.support.trading import SYMBOL, WIDE, becomes, floor
@@ -68,6 +68,9 @@ def test_a_batch_has_a_result_for_each_order(tmp_path: Path) -> None:
             changed = await orders.amend_batch(
                 "linear", [(first, {"qty": "0.03"}), (third, {"qty": "0.0001"})]
             )
+            with pytest.raises(ConfigError, match="nothing is to be changed"):
+                await orders.amend_batch("linear", [(first, {"qty": "9"}), (third, {})])
+            assert orders.account.exposure(*SYMBOL).long < 1
             assert changed[0].verdict is Verdict.ACCEPTED
             assert isinstance(changed[1], Refused)
             answers = await orders.cancel_batch("linear", [first, third])
@@ -83,6 +86,18 @@ def test_what_the_venue_refuses_was_not_placed(tmp_path: Path) -> None:
             used = await orders.place(*SYMBOL, **limit(place.price(), reduce_only=True))
             assert used.state is State.NOT_PLACED
             assert used.ret_code == 110017
+
+    run(main())
+
+
+def test_an_id_of_ones_own_is_none_that_the_client_gives(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with floor(tmp_path) as place, place.client() as orders:
+            own = await orders.place(*SYMBOL, **limit(place.price(), order_link_id="mine-1"))
+            assert own.link_id == "mine-1"
+            with pytest.raises(ConfigError, match="order_link_id"):
+                await orders.place(*SYMBOL, **limit(place.price(), order_link_id="tapehead-1-9"))
+        assert own.state is State.CANCELLED
 
     run(main())
 

@@ -45,3 +45,17 @@ def test_a_file_that_counts_no_starts_is_left_alone(tmp_path: Path, text: str) -
 @pytest.mark.parametrize(("number", "text"), [(0, "0"), (35, "z"), (36, "10"), (36**3 - 1, "zzz")])
 def test_numbers_in_base_36(number: int, text: str) -> None:
     assert base36(number) == text
+
+
+def test_an_id_that_is_to_come_is_known() -> None:
+    intents = Intents("bot1", 1)
+    given = intents.next()
+    assert [
+        intents.is_to_come(one)
+        for one in (given, "bot1-1-2", "bot1-1-Z", "bot1-1-", "bot1-1-a-b", "mine", "")
+    ] == [
+        *(False, True, True),
+        *(False, False, False, False),
+    ]
+    assert intents.next() == "bot1-1-2"
+    assert not intents.is_to_come("bot1-1-2")
