@@ -39,9 +39,12 @@ def test_an_order_by_ticket_is_pending_in_the_same_turn_and_lives_like_any_other
             price = low(place, ticket)
             number = ticket.send(10, price)
             assert number > 0
-            await asyncio.sleep(0)  # one turn of the loop, in which no answer can have been read
+            states: list[State] = []
+            # Behind the drain in the same turn, before anything is read.
+            asyncio.get_running_loop().call_soon(lambda: states.append(sent(orders, ticket, number).state))
+            await asyncio.sleep(0)
+            assert states == [State.PENDING]
             order = sent(orders, ticket, number)
-            assert order.state is State.PENDING
             assert (str(order.qty), order.price) == ("0.010", Decimal(price).scaleb(-ticket.price_scale))
             assert orders.account.exposure(*SYMBOL).long == Decimal("0.01")
             await order.until(lambda order: order.state is State.LIVE)
