@@ -31,6 +31,7 @@ BEAT_S: Final = 0.5
 BEAT: Final = b"."
 GOODBYE: Final = b"q"
 READY: Final = b"ready\n"
+PIPE_GONE: Final = (ConnectionError, RuntimeError)  # uvloop's word for a pipe that it has closed
 START_S: Final = 20.0
 STOP_S: Final = 5.0
 SWEEP_S: Final = 1.0
@@ -89,7 +90,7 @@ class Watchdog:
         process, self._process = self._process, None
         if process is None or process.stdin is None:
             return
-        with contextlib.suppress(ConnectionError, TimeoutError):
+        with contextlib.suppress(*PIPE_GONE, TimeoutError):
             process.stdin.write(GOODBYE)
             process.stdin.close()
             async with asyncio.timeout(STOP_S):
@@ -102,7 +103,7 @@ class Watchdog:
         process = self._process
         assert process is not None
         assert process.stdin is not None
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(*PIPE_GONE):
             while process.returncode is None:
                 process.stdin.write(BEAT)
                 await process.stdin.drain()
