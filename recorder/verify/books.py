@@ -181,7 +181,8 @@ class _Rebuilt:
     def checksum(self) -> int:
         """Return that of the row it was made of."""
         row = self._row
-        book = OrderBook(row["category"], row["symbol"], row["depth"])
+        kind = "full" if row["kind"] == "full" else "plain"
+        book = OrderBook(row["category"], row["symbol"], row["depth"], kind=kind)
         sides = [[(price, size) for price, size, *_ in levels([row], name)] for name in SIDES]
         book.snapshot(*sides)
         return book.checksum()

@@ -90,7 +90,7 @@ def test_the_configuration_of_the_readme_loads(tmp_path: Path) -> None:
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    code, *_ = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     assert 'environment="mainnet"' in code
     with simulation("--symbols", "linear:BTCUSDT,linear:ETHUSDT", "--rate", "50") as venue:
         script = tmp_path / "quotes.py"
