@@ -29,7 +29,7 @@ __all__ = ["LoaderConfig", "give_way", "run", "use_scratch"]
 POLL_S: Final = 0.02
 STATUS_S: Final = 1.0
 OOM_SCORE: Final = "500"
-NICENESS: Final = 5
+NICENESS: Final = 10
 
 # What a server refuses whoever waits: a user, a password or a right that is wrong.
 REFUSED_FOR_GOOD: Final = frozenset((192, 193, 194, 497, 516))
