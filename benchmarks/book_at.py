@@ -18,7 +18,7 @@ from benchmarks.report import Table, spread_text
 from ext.columns import Columns
 from ext.dispatch import Dispatcher
 from recorder.database.clickhouse import Database, open_embedded
-from recorder.history.book_at import book_at
+from recorder.history.books import book_at
 from recorder.history.moments import Moment
 from recorder.sql import columns, schema
 from recorder.verify import book_at as by_view

@@ -47,5 +47,5 @@ class KillSwitch:
                 await asyncio.sleep(POLL_S)
         finally:
             if self._signal is not None:
-                with contextlib.suppress(RuntimeError):
+                with contextlib.suppress(RuntimeError):  # the loop has ended already
                     loop.remove_signal_handler(self._signal)

@@ -15,7 +15,7 @@ from recorder.history.moments import iso, parse_moment
 from recorder.output import Output
 
 if TYPE_CHECKING:
-    from recorder.history.book_at import BookAt
+    from recorder.history.books import BookAt
 
 __all__ = ["book"]
 
@@ -52,7 +52,7 @@ def book(
         raise ConfigError("--database", database, "a server is an http(s) URL", "use --data for a folder")
     moment = parse_moment("--at", at)
 
-    from recorder.history.book_at import book_at  # the database engine takes a second to load
+    from recorder.history.books import book_at  # the database engine takes a second to load
     from recorder.queries.server import open_for_reading  # as above
 
     with closing(open_for_reading(data, database)) as opened:

@@ -15,7 +15,7 @@ import pytest
 from engine.errors import ConfigError, TopicError, UsageError
 from recorder import cli
 from recorder.database.clickhouse import Database
-from recorder.history.book_at import book_at
+from recorder.history.books import book_at
 from recorder.history.moments import Moment, iso
 from recorder.loading.loader import Loader
 from recorder.queries.server import QueryServer

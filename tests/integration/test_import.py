@@ -11,7 +11,7 @@ from recorder.archives.errors import ArchiveError
 from recorder.cli import main
 from recorder.database.clickhouse import open_embedded
 from recorder.errors import ExitCode
-from recorder.history.book_at import book_at
+from recorder.history.books import book_at
 from recorder.history.moments import Moment
 from recorder.loading.loader import Loader
 from recorder.tape.of_tables import _one_recorder
